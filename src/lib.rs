@@ -1,1 +1,3 @@
 //! ledgercast
+
+pub mod event;

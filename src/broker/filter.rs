@@ -1,0 +1,85 @@
+//! What a session wants: a list of clauses, OR-ed, and how it wants it written.
+
+use super::RenderingId;
+use crate::event::{Amount, Event, Key, KindSet};
+use std::sync::Arc;
+
+/// Most different tags in one subscription: they share one 32-bit mask.
+pub const MAX_TAGS: u8 = 32;
+
+/// What a session wants. Clauses are OR-ed; an event reaches a session once, with a mask of the
+/// clauses that matched.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Subscription {
+    /// OR-ed. No clause at all matches nothing.
+    pub clauses: Arc<[Clause]>,
+    /// Which of the dialect's renderings the session reads.
+    pub rendering: RenderingId,
+    /// Send an event once for each different tag that matched instead of once.
+    pub copy_per_tag: bool,
+}
+
+/// One condition: AND between the fields, OR within one. Empty lists restrict nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Clause {
+    /// The kinds wanted, spelled out: an empty set matches nothing.
+    pub kinds: KindSet,
+    /// Namespaced subject keys, such as `account:G…`.
+    pub subjects: Vec<Key>,
+    /// Asset keys, such as `native`, `USDC` or `USDC:G…`.
+    pub assets: Vec<Key>,
+    /// The least amount. With `assets` set, an amount of a matching asset must reach it.
+    pub min_amount: Option<Amount>,
+    /// Which bit of the mask it sets, below [`MAX_TAGS`]. Several clauses may share one.
+    pub tag: u8,
+}
+
+impl Clause {
+    /// Everything of these kinds.
+    pub fn everything(kinds: KindSet) -> Clause {
+        Clause { kinds, subjects: Vec::new(), assets: Vec::new(), min_amount: None, tag: 0 }
+    }
+
+    /// Whether only the kind restricts it.
+    pub fn is_unrestricted(&self) -> bool {
+        self.subjects.is_empty() && self.assets.is_empty() && self.min_amount.is_none()
+    }
+
+    /// The definition of matching: what the index must agree with.
+    pub fn matches(&self, event: &Event) -> bool {
+        let any_of = |wanted: &[Key], has: &[Key]| wanted.iter().any(|key| has.contains(key));
+        if !self.kinds.contains(event.kind) {
+            return false;
+        }
+        if !self.subjects.is_empty() && !any_of(&self.subjects, &event.subjects) {
+            return false;
+        }
+        if self.assets.is_empty() && self.min_amount.is_none() {
+            return true;
+        }
+        event.assets.iter().any(|asset| {
+            (self.assets.is_empty() || any_of(&self.assets, &asset.keys))
+                && self.min_amount.as_ref().is_none_or(|least| asset.amount.as_ref().is_some_and(|has| has >= least))
+        })
+    }
+}
+
+impl Subscription {
+    /// The mask of the tags whose clauses match; 0: not wanted.
+    pub fn mask(&self, event: &Event) -> u32 {
+        self.clauses.iter().filter(|clause| clause.matches(event)).fold(0, |mask, clause| mask | 1 << clause.tag)
+    }
+
+    /// The kinds, if the subscription is for everything of some kinds and nothing else.
+    pub fn everything_of(&self) -> Option<KindSet> {
+        if self.copy_per_tag || !self.clauses.iter().all(Clause::is_unrestricted) {
+            return None;
+        }
+        Some(self.clauses.iter().fold(KindSet::EMPTY, |kinds, clause| kinds.union(clause.kinds)))
+    }
+
+    /// How many times a matching event is sent.
+    pub fn copies(&self, mask: u32) -> u32 {
+        if self.copy_per_tag { mask.count_ones() } else { u32::from(mask != 0) }
+    }
+}

@@ -1,0 +1,3 @@
+//! Typed settings.
+
+pub mod units;

@@ -1,0 +1,110 @@
+//! WebSocket frames as the server sends them: whole messages, unmasked, header included.
+
+use bytes::Bytes;
+
+const TEXT: u8 = 0x81;
+const BINARY: u8 = 0x82;
+const PING: u8 = 0x89;
+/// The longest header: two bytes and a 64-bit length.
+const LONGEST_HEADER: usize = 10;
+
+/// One text message.
+pub fn text(payload: &str) -> Bytes {
+    whole(TEXT, payload.as_bytes())
+}
+
+/// One binary message.
+pub fn binary(payload: &[u8]) -> Bytes {
+    whole(BINARY, payload)
+}
+
+/// A ping without a payload.
+pub const EMPTY_PING: Bytes = Bytes::from_static(&[PING, 0]);
+
+fn whole(first: u8, payload: &[u8]) -> Bytes {
+    let mut frame = Vec::with_capacity(payload.len() + LONGEST_HEADER);
+    push_header(&mut frame, first, payload.len());
+    frame.extend_from_slice(payload);
+    frame.into()
+}
+
+fn push_header(frame: &mut Vec<u8>, first: u8, length: usize) {
+    frame.push(first);
+    match length {
+        0..=125 => frame.push(length as u8),
+        126..=0xffff => {
+            frame.push(126);
+            frame.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+        _ => {
+            frame.push(127);
+            frame.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+}
+
+/// Where a renderer writes its frames: zero or more text messages, one after the other.
+#[derive(Debug, Default)]
+pub struct Frames {
+    bytes: Vec<u8>,
+    count: u32,
+}
+
+impl Frames {
+    /// Appends one text message whose payload `write` makes.
+    ///
+    /// The payload must be UTF-8; JSON writers give nothing else.
+    pub fn text(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        // The header's length follows the payload's: room for the longest, closed up afterwards.
+        self.bytes.resize(start + LONGEST_HEADER, 0);
+        write(&mut self.bytes);
+        let length = self.bytes.len() - start - LONGEST_HEADER;
+        let mut header = Vec::with_capacity(LONGEST_HEADER);
+        push_header(&mut header, TEXT, length);
+        let unused = LONGEST_HEADER - header.len();
+        self.bytes[start + unused..start + LONGEST_HEADER].copy_from_slice(&header);
+        self.bytes.drain(start..start + unused);
+        self.count += 1;
+    }
+
+    /// How many messages were written.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// All of them, ready for the socket.
+    pub fn into_bytes(self) -> Bytes {
+        self.bytes.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_by_length() {
+        for (length, header) in
+            [(0, &[0x81, 0][..]), (125, &[0x81, 125]), (126, &[0x81, 126, 0, 126]), (65_535, &[0x81, 126, 255, 255])]
+        {
+            let payload = "x".repeat(length);
+            let mut expected = header.to_vec();
+            expected.extend_from_slice(payload.as_bytes());
+            assert_eq!(text(&payload), expected, "{length}");
+            let mut frames = Frames::default();
+            frames.text(|bytes| bytes.extend_from_slice(payload.as_bytes()));
+            assert_eq!(frames.into_bytes(), expected, "{length}");
+        }
+        assert_eq!(text(&"x".repeat(65_536))[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn several_messages_stand_one_after_the_other() {
+        let mut frames = Frames::default();
+        frames.text(|bytes| bytes.push(b'a'));
+        frames.text(|bytes| bytes.extend_from_slice(b"bc"));
+        assert_eq!(frames.count(), 2);
+        assert_eq!(&frames.into_bytes()[..], b"\x81\x01a\x81\x02bc");
+    }
+}

@@ -1,0 +1,236 @@
+//! What each protocol says and understands: pure state machines, no sockets, no clocks, no actors.
+//!
+//! In: what a client sent and what happened to its session ([`Input`]), with the time since it
+//! opened. Out: what to do about it ([`Action`]): frames to send, a change of subscription, an
+//! alarm, a close. A session (`crate::session`) carries the actions out.
+//!
+//! Who owns what: a [`Mount`] is one configured dialect at one path, shared by its sessions and
+//! threads; a [`Dialect`] is one session's state, owned by that session.
+//!
+//! What always holds: equal inputs give equal actions, so every dialect is tested by transcripts
+//! (`tests/data/<dialect>/`), run through the bare state machine and through a real socket.
+//!
+//! Adding a dialect: one folder, and one line in each list of [`table`].
+
+pub mod frame;
+mod table;
+
+pub use table::{DialectConfig, build};
+
+use crate::broker::{StreamEntry, Subscription};
+use crate::event::LedgerRef;
+use bytes::Bytes;
+use std::time::Duration;
+
+/// What is the same for every session of a dialect, whatever the mount's settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Manners {
+    /// The name in the configuration.
+    pub name: &'static str,
+    /// Ping a client that has sent nothing for this long.
+    pub ping_after: Duration,
+    /// A client that has sent nothing for this long is dead. Any frame is life.
+    pub dead_after: Duration,
+    /// Largest message a client may send, bytes.
+    pub max_message: usize,
+    /// What happens to a larger one.
+    pub oversize: Oversize,
+    /// What the close says when the session cannot say it itself.
+    pub codes: CloseCodes,
+    /// Whether a mount takes exactly one source.
+    pub one_source: bool,
+    /// Whether the mount's path is the one WebSocket path, nothing below it.
+    pub claims_path_alone: bool,
+}
+
+/// What to do with a message over the limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Oversize {
+    /// Close with 1009.
+    Close,
+    /// Read past it without keeping it, up to this many bytes, and tell the dialect.
+    Discard {
+        /// Above this, close with 1009 all the same.
+        up_to: usize,
+    },
+}
+
+/// Close codes for what a session cannot help.
+#[derive(Debug, Clone, Copy)]
+pub struct CloseCodes {
+    /// The server stops.
+    pub shutdown: u16,
+    /// The client does not keep up and history no longer reaches its position.
+    pub too_slow: u16,
+    /// A break in the row of ledgers that the dialect has no words for.
+    pub gap: u16,
+    /// No sign of life.
+    pub dead: u16,
+    /// A limit was passed.
+    pub limit: u16,
+}
+
+/// What happened to a session.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// The handshake is done; nothing was sent yet.
+    Opened,
+    /// A whole text message.
+    Text(&'a str),
+    /// A whole binary message.
+    Binary(&'a [u8]),
+    /// A message over the limit was discarded ([`Oversize::Discard`]).
+    TooBig {
+        /// Its size in bytes, as far as it was declared.
+        size: u64,
+    },
+    /// The time asked for with [`Action::Alarm`] has come.
+    Alarm,
+    /// A change of subscription took effect and its answer is on its way.
+    Applied,
+    /// More changes wait than the session may have ([`crate::session::MAX_WAITING_CHANGES`]); this one was not taken.
+    TooManyChanges,
+    /// The session is about to be closed: say so in the dialect's own words, ending with [`Action::Close`].
+    Ending(Ending),
+}
+
+/// Why the broker closes a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The server stops.
+    Shutdown,
+    /// History no longer reaches the session's position, or nothing has left for `limits.stall`.
+    TooSlow,
+    /// A break in the row of ledgers that the dialect has no words for.
+    Gap,
+    /// No sign of life.
+    Dead,
+    /// Too many messages in a second.
+    TooManyMessages,
+}
+
+/// The way a frame takes among those that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Overtakes waiting data, between frames.
+    Control,
+    /// In its turn.
+    Data,
+}
+
+/// What a session shall do.
+pub enum Action {
+    /// Send a frame, header included ([`frame`]).
+    Send(Lane, Bytes),
+    /// Replace the session's subscription.
+    Subscribe(Change),
+    /// Wake the dialect with [`Input::Alarm`] at this time since opening; `None`: not any more.
+    /// Kept to the next whole second.
+    Alarm(Option<Duration>),
+    /// Close, after what was sent on the control lane.
+    Close {
+        /// The close code.
+        code: u16,
+        /// At most 123 bytes.
+        reason: &'static str,
+    },
+}
+
+/// A change of subscription. It takes effect at the session's own position, at a ledger boundary.
+pub struct Change {
+    /// What the session wants from then on.
+    pub subscription: Subscription,
+    /// Where a first subscription begins; later ones keep the session's position.
+    pub start: Start,
+    /// Makes the answer, placed in the data lane exactly at the point where the change took effect.
+    pub answer: Answer,
+}
+
+/// Makes the answer to a change of subscription from the point where it took effect.
+pub type Answer = Box<dyn FnOnce(&Applied) -> Option<Bytes> + Send>;
+
+/// Where a first subscription begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// With the next ledger.
+    Head,
+    /// Where the stream was when the session opened, but at most this many events back.
+    Opened {
+        /// Events before the head, before filtering.
+        at_most: u64,
+    },
+}
+
+/// The point at which a change took effect.
+#[derive(Debug, Clone, Default)]
+pub struct Applied {
+    /// Events between opening and the start that are not delivered any more, before filtering.
+    pub dropped: u64,
+    /// The newest ledger before that point, of the mount's first source.
+    pub ledger: Option<std::sync::Arc<StreamEntry>>,
+}
+
+impl Applied {
+    /// Which ledger it is.
+    pub fn ledger_ref(&self) -> Option<&LedgerRef> {
+        self.ledger.as_ref().map(|entry| &entry.batch.ledger)
+    }
+}
+
+/// Collects the actions of one input.
+#[derive(Default)]
+pub struct Output {
+    /// In the order in which they shall be carried out.
+    pub actions: Vec<Action>,
+}
+
+impl Output {
+    /// Sends one text message in its turn.
+    pub fn text(&mut self, payload: &str) {
+        self.actions.push(Action::Send(Lane::Data, frame::text(payload)));
+    }
+
+    /// Sends one text message before waiting data.
+    pub fn control_text(&mut self, payload: &str) {
+        self.actions.push(Action::Send(Lane::Control, frame::text(payload)));
+    }
+
+    /// Closes the session.
+    pub fn close(&mut self, code: u16, reason: &'static str) {
+        self.actions.push(Action::Close { code, reason });
+    }
+
+    /// Sets or clears the alarm.
+    pub fn alarm(&mut self, at: Option<Duration>) {
+        self.actions.push(Action::Alarm(at));
+    }
+
+    /// Changes the subscription.
+    pub fn subscribe(&mut self, change: Change) {
+        self.actions.push(Action::Subscribe(change));
+    }
+}
+
+/// One session's side of the conversation.
+pub trait Dialect: 'static {
+    /// Takes what happened `now` after opening and says what to do.
+    fn handle(&mut self, input: Input<'_>, now: Duration, output: &mut Output);
+}
+
+/// What a handshake asked for, below the mount.
+#[derive(Debug, Clone, Copy)]
+pub struct Opening<'a> {
+    /// The path after the mount's own, `""` or beginning with `/`.
+    pub below: &'a str,
+    /// The query string without the question mark.
+    pub query: &'a str,
+}
+
+/// One configured dialect at one path: makes the sessions' state machines.
+pub trait Mount: Send + Sync + 'static {
+    /// What is the same for all its sessions.
+    fn manners(&self) -> &'static Manners;
+
+    /// A new session's state, or `None` where no WebSocket is at that path.
+    fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>>;
+}
