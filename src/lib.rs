@@ -1,3 +1,8 @@
 //! ledgercast
 
+pub mod broker;
+pub mod config;
+pub mod dialect;
 pub mod event;
+pub mod server;
+pub mod session;

@@ -1,51 +1,252 @@
-//! Recent ledgers, each with its place in the stream and what was rendered of it.
+//! Recent ledgers in the order of the stream, shared by the broker and the routers.
+//!
+//! Each source has its own row and its own budget, so that a busy ledger does not push out a quiet
+//! one. The order over all sources is the broker sequence. Readers take the lock once for each
+//! ledger and hold nothing but an `Arc` of it meanwhile.
 
-use crate::event::LedgerBatch;
-use bytes::Bytes;
-use std::sync::OnceLock;
+use super::entry::StreamEntry;
+use crate::event::{LedgerBatch, SourceNumber};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::rendering::{RenderingId, Renderings};
-use crate::dialect::frame::Frames;
-
-/// A ledger in the stream: the batch, its place, and its rendered frames.
-pub struct StreamEntry {
-    /// Broker sequence: the order of arrival over all sources, from 1. Never public.
+/// A place in the stream of all sources: everything before it has been delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Position {
+    /// Broker sequence of the ledger that is read next, or of a ledger before the next one.
     pub sequence: u64,
-    /// Events of the same source before this entry.
-    pub first_event: u64,
-    /// When the source posted it.
-    pub posted: Instant,
-    /// The ledger.
-    pub batch: LedgerBatch,
-    /// By rendering, then by event; made on first use.
-    rendered: Box<[OnceLock<Box<[OnceLock<Bytes>]>>]>,
+    /// The event in it that is read next; `u32::MAX` when all of it was read.
+    pub event: u32,
 }
 
-impl std::fmt::Debug for StreamEntry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "StreamEntry({}: ledger {})", self.sequence, self.batch.ledger.index)
+impl Position {
+    /// After the whole ledger of this sequence. Sequences begin at 1, so `after(0)` is the
+    /// beginning of the stream.
+    pub const fn after(sequence: u64) -> Position {
+        Position { sequence, event: u32::MAX }
+    }
+
+    /// Whether the position is between two ledgers.
+    pub const fn is_boundary(self) -> bool {
+        self.event == u32::MAX || self.event == 0
     }
 }
 
-impl StreamEntry {
-    /// Gives a batch its place in the stream.
-    pub fn new(batch: LedgerBatch, sequence: u64, first_event: u64, posted: Instant, renderings: usize) -> StreamEntry {
-        let rendered = (0..renderings).map(|_| OnceLock::new()).collect();
-        StreamEntry { sequence, first_event, posted, batch, rendered }
+/// What history has at a position.
+#[derive(Debug, Clone)]
+pub enum Read {
+    /// The ledger, and the first event of it to read.
+    Entry(Arc<StreamEntry>, u32),
+    /// Nothing yet: the position is the newest.
+    Newest,
+    /// The ledger is not kept any more.
+    Gone,
+}
+
+/// Where a session begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Begin {
+    /// The position.
+    pub at: Position,
+    /// Events between opening and this position, not delivered any more, before filtering.
+    pub dropped: u64,
+}
+
+/// Where the stream was when a session opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Opened {
+    /// The position.
+    pub at: Position,
+    /// Events of the session's sources before it.
+    pub events: u64,
+}
+
+/// Recent ledgers of every source.
+pub struct History {
+    rows: Mutex<Rows>,
+    /// The numbers of all sources.
+    all_sources: Vec<SourceNumber>,
+    /// How many renderings each entry has room for.
+    renderings: usize,
+    /// Bytes for each source.
+    budget: usize,
+}
+
+struct Rows {
+    by_source: Vec<Row>,
+    /// Sequence of the newest entry.
+    head: u64,
+}
+
+#[derive(Default)]
+struct Row {
+    entries: VecDeque<Arc<StreamEntry>>,
+    /// Sequence of the newest entry that was given up.
+    gone_through: u64,
+    /// Events of all entries ever appended.
+    events: u64,
+    /// Bytes of the batches kept.
+    weight: usize,
+    /// Bytes rendered of them, counted by the entries themselves.
+    rendered: Arc<AtomicUsize>,
+}
+
+impl Row {
+    fn first_after(&self, sequence: u64) -> Option<&Arc<StreamEntry>> {
+        self.entries.get(self.entries.partition_point(|entry| entry.sequence <= sequence))
     }
 
-    /// The frames of event `index` in one form, headers included; empty where the form has none.
-    pub fn frames(&self, renderings: &Renderings, id: RenderingId, index: usize) -> &Bytes {
-        let by_event = self.rendered[usize::from(id.0)]
-            .get_or_init(|| (0..self.batch.events.len()).map(|_| OnceLock::new()).collect());
-        by_event[index].get_or_init(|| {
-            let render = renderings.get(id);
-            let mut frames = Frames::default();
-            if render.kinds().contains(self.batch.events[index].kind) {
-                render.event(&self.batch, index, &mut frames);
+    /// Events of this source before a position.
+    fn events_before(&self, at: Position) -> u64 {
+        let index = self.entries.partition_point(|entry| entry.sequence < at.sequence);
+        match self.entries.get(index) {
+            Some(entry) if entry.sequence == at.sequence => {
+                entry.first_event + u64::from(at.event).min(entry.batch.events.len() as u64)
             }
-            frames.into_bytes()
+            Some(entry) => entry.first_event,
+            None => self.events,
+        }
+    }
+}
+
+impl History {
+    /// An empty history for so many sources.
+    pub fn new(sources: usize, renderings: usize, budget: usize) -> History {
+        let by_source = (0..sources).map(|_| Row::default()).collect();
+        let all_sources = (0..sources as SourceNumber).collect();
+        History { rows: Mutex::new(Rows { by_source, head: 0 }), all_sources, renderings, budget }
+    }
+
+    /// How many sources there are.
+    pub fn sources(&self) -> usize {
+        self.all_sources.len()
+    }
+
+    /// Their numbers.
+    pub fn all_sources(&self) -> &[SourceNumber] {
+        &self.all_sources
+    }
+
+    /// A panic elsewhere leaves the rows as they were: every change below is complete or not begun.
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a batch its place at the head and gives up the oldest ledgers of its source beyond
+    /// the budget; the newest is always kept. `None`: history has this ledger already.
+    pub fn append(&self, batch: LedgerBatch, posted: Instant) -> Option<Arc<StreamEntry>> {
+        let mut rows = self.rows();
+        let sequence = rows.head + 1;
+        let row = &mut rows.by_source[usize::from(batch.source)];
+        let repeated = row.entries.back().is_some_and(|newest| {
+            let (old, new) = (&newest.batch, &batch);
+            new.continuity.is_none() && old.epoch == new.epoch && new.ledger.index <= old.ledger.index
+        });
+        if repeated {
+            return None;
+        }
+        let first_event = row.events;
+        row.events += batch.events.len() as u64;
+        row.weight += batch.weight();
+        let rendered = row.rendered.clone();
+        let entry = Arc::new(StreamEntry::new(batch, sequence, first_event, posted, self.renderings, rendered));
+        row.entries.push_back(entry.clone());
+        while row.entries.len() > 1 && row.weight + row.rendered.load(Ordering::Relaxed) > self.budget {
+            if let Some(oldest) = row.entries.pop_front() {
+                row.weight -= oldest.batch.weight();
+                row.gone_through = oldest.sequence;
+                oldest.give_up();
+            }
+        }
+        rows.head = sequence;
+        Some(entry)
+    }
+
+    /// Sequence of the newest ledger.
+    pub fn head(&self) -> u64 {
+        self.rows().head
+    }
+
+    /// What comes after a position in the stream of these sources, up to `head`.
+    pub fn read(&self, sources: &[SourceNumber], at: Position, head: u64) -> Read {
+        let rows = self.rows();
+        let mut next: Option<&Arc<StreamEntry>> = None;
+        for source in sources {
+            let row = &rows.by_source[usize::from(*source)];
+            // A ledger read in part is the same as one not begun, if it is gone.
+            let begun_or_done = if at.event == u32::MAX { at.sequence } else { at.sequence.saturating_sub(1) };
+            if row.gone_through > begun_or_done {
+                return Read::Gone;
+            }
+            if let Some(entry) = row.first_after(begun_or_done)
+                && next.is_none_or(|best| entry.sequence < best.sequence)
+            {
+                next = Some(entry);
+            }
+        }
+        match next {
+            Some(entry) if entry.sequence <= head => {
+                let begun = entry.sequence == at.sequence && at.event != u32::MAX;
+                Read::Entry(entry.clone(), if begun { at.event } else { 0 })
+            }
+            _ => Read::Newest,
+        }
+    }
+
+    /// The entry of a sequence, if it is kept.
+    pub fn get(&self, sequence: u64) -> Option<Arc<StreamEntry>> {
+        let rows = self.rows();
+        rows.by_source.iter().find_map(|row| {
+            let entry = row.first_after(sequence.checked_sub(1)?)?;
+            (entry.sequence == sequence).then(|| entry.clone())
         })
     }
+
+    /// The newest ledger of a source at or before a position.
+    pub fn ledger_at(&self, source: SourceNumber, at: Position) -> Option<Arc<StreamEntry>> {
+        let rows = self.rows();
+        let row = &rows.by_source[usize::from(source)];
+        let through = if at.is_boundary() && at.event == 0 { at.sequence.saturating_sub(1) } else { at.sequence };
+        let index = row.entries.partition_point(|entry| entry.sequence <= through);
+        index.checked_sub(1).and_then(|index| row.entries.get(index)).cloned()
+    }
+
+    /// Where a session of these sources begins that opened at `opened`: not before the oldest
+    /// ledger kept, and at most `at_most` events before the head.
+    pub fn begin(&self, sources: &[SourceNumber], opened: Opened, at_most: u64) -> Begin {
+        let rows = self.rows();
+        let rows_of: Vec<&Row> = sources.iter().map(|source| &rows.by_source[usize::from(*source)]).collect();
+        let gone = Position::after(rows_of.iter().map(|row| row.gone_through).max().unwrap_or(0));
+        let back = events_back(&rows_of, at_most, Position::after(rows.head));
+        let at = opened.at.max(gone).max(back);
+        // Running counts, so that what was given up meanwhile counts as well.
+        let before: u64 = rows_of.iter().map(|row| row.events_before(at)).sum();
+        Begin { at, dropped: before.saturating_sub(opened.events) }
+    }
+
+    /// Ledgers and bytes kept of each source.
+    pub fn sizes(&self) -> Vec<(usize, usize)> {
+        let rows = self.rows();
+        let size = |row: &Row| (row.entries.len(), row.weight + row.rendered.load(Ordering::Relaxed));
+        rows.by_source.iter().map(size).collect()
+    }
+}
+
+/// The position `count` events before `head`, or the oldest there is.
+fn events_back(rows: &[&Row], count: u64, head: Position) -> Position {
+    let mut read: Vec<usize> = rows.iter().map(|row| row.entries.len()).collect();
+    let mut left = count;
+    let mut at = head;
+    while left > 0 {
+        let newest = (0..rows.len())
+            .filter_map(|row| Some((row, &rows[row].entries[read[row].checked_sub(1)?])))
+            .max_by_key(|(_, entry)| entry.sequence);
+        let Some((row, entry)) = newest else { break };
+        read[row] -= 1;
+        let events = entry.batch.events.len() as u64;
+        at = Position { sequence: entry.sequence, event: events.saturating_sub(left) as u32 };
+        left -= left.min(events);
+    }
+    at
 }

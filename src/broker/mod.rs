@@ -1,19 +1,47 @@
-//! Batches → sessions.
+//! Batches → sessions: the one central [`Broker`], its [`Router`] in each worker thread, and what
+//! they share.
+//!
+//! In: whole ledgers from sources ([`Append`]); changes of subscription from sessions
+//! ([`Register`]). Out: bytes in the sessions' outboxes, each ledger with one write for each
+//! session while its socket takes all.
+//!
+//! Who owns what: the Broker alone appends to [`History`] and decides at which point of the stream
+//! a subscription begins; a Router owns the index and the slots of the sessions on its thread; an
+//! [`Outbox`] belongs to one session's link and is written by that session and its Router.
+//!
+//! What always holds:
+//! * ledgers and changes reach a Router through one mailbox, in one order, and a change carries
+//!   the head at which it was stamped: "registered at N" means everything after N, nothing twice;
+//! * the Broker keeps at most one unanswered [`Advance`] for each Router, so a slow thread costs
+//!   neither memory nor anybody else's time;
+//! * a session is a subscription and a position. At the head it is live; behind it, it is fed
+//!   from history in bounded steps until it is at the head again;
+//! * nobody's slowness reaches a source: the Broker only appends.
 
+mod actor;
+mod entry;
 mod filter;
 mod history;
+mod index;
+mod outbox;
 mod rendering;
+mod router;
 
+pub use actor::{Advanced, Broker, Join, Register};
+pub use entry::{Piece, StreamEntry};
 pub use filter::{Clause, MAX_TAGS, Subscription};
-pub use history::StreamEntry;
+pub use history::{Begin, History, Opened, Position, Read};
+pub use index::{Hit, Index};
+pub use outbox::{Bound, MAX_CHUNKS, Outbox};
 pub use rendering::{Render, RenderingId, Renderings};
+pub use router::{Advance, Apply, Drain, Feed, MountEntry, Router, SessionRef, Sessions};
 
 use crate::event::LedgerBatch;
 use std::time::Instant;
 
 /// A source hands over the next ledger. The answer means that the broker has taken it; a source
 /// keeps at most [`MAX_UNTAKEN`] unanswered.
-#[derive(actix::Message)]
+#[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub struct Append {
     /// The ledger.

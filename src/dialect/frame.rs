@@ -4,7 +4,10 @@ use bytes::Bytes;
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
+const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
+/// A control frame holds 125 bytes, the code takes two.
+const MAX_REASON: usize = 123;
 /// The longest header: two bytes and a 64-bit length.
 const LONGEST_HEADER: usize = 10;
 
@@ -20,6 +23,16 @@ pub fn binary(payload: &[u8]) -> Bytes {
 
 /// A ping without a payload.
 pub const EMPTY_PING: Bytes = Bytes::from_static(&[PING, 0]);
+
+/// A close frame. Without a code it is empty. The reason is cut to what a control frame holds.
+pub fn close(code: Option<u16>, reason: &str) -> Bytes {
+    let mut payload = Vec::new();
+    if let Some(code) = code {
+        payload.extend_from_slice(&code.to_be_bytes());
+        payload.extend_from_slice(&reason.as_bytes()[..reason.floor_char_boundary(MAX_REASON)]);
+    }
+    whole(CLOSE, &payload)
+}
 
 fn whole(first: u8, payload: &[u8]) -> Bytes {
     let mut frame = Vec::with_capacity(payload.len() + LONGEST_HEADER);

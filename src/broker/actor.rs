@@ -1,0 +1,129 @@
+//! The central actor: takes ledgers in, gives each its place, and decides where in the stream a
+//! subscription begins.
+
+use super::router::{Advance, Apply, Router, SessionRef};
+use super::{Append, Begin, History, Opened, Position};
+use crate::dialect::{Change, Start};
+use crate::event::SourceNumber;
+use actix::{Actor, Addr, Context, Handler, Message};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The one central actor. Lives on its own Arbiter.
+pub struct Broker {
+    history: Arc<History>,
+    /// By their number; they join in any order.
+    routers: BTreeMap<u16, RouterState>,
+    head: u64,
+}
+
+/// What the Broker knows of one Router.
+struct RouterState {
+    address: Addr<Router>,
+    /// The head last sent, and whether the Router has answered it.
+    sent: u64,
+    answered: bool,
+}
+
+/// A Router presents itself, with the number by which its sessions are known.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Join {
+    /// Its address.
+    pub router: Addr<Router>,
+    /// Its number, from 0.
+    pub number: u16,
+}
+
+/// A Router has worked up to the head it was told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Advanced {
+    /// Which Router.
+    pub number: u16,
+}
+
+/// A session registers its filters, for the first time or anew. A session has at most one
+/// unanswered, so their number is bounded by the sessions.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Register {
+    /// Which session.
+    pub session: SessionRef,
+    /// The sources of its mount.
+    pub sources: Arc<[SourceNumber]>,
+    /// Where the stream was when it opened; `None` when it has a subscription already.
+    pub opened: Option<Opened>,
+    /// What it wants.
+    pub change: Change,
+}
+
+impl Broker {
+    /// A broker that appends to this history.
+    pub fn new(history: Arc<History>) -> Broker {
+        Broker { history, routers: BTreeMap::new(), head: 0 }
+    }
+
+    /// Tells the head to every Router that has answered the last one.
+    fn advance(&mut self) {
+        for router in self.routers.values_mut() {
+            if router.answered && router.sent < self.head {
+                router.answered = false;
+                router.sent = self.head;
+                router.address.do_send(Advance { head: self.head });
+            }
+        }
+    }
+}
+
+impl Actor for Broker {
+    type Context = Context<Self>;
+}
+
+impl Handler<Append> for Broker {
+    type Result = ();
+
+    fn handle(&mut self, append: Append, _: &mut Self::Context) {
+        let (source, ledger) = (append.batch.source, append.batch.ledger.index);
+        match self.history.append(append.batch, append.posted) {
+            Some(entry) => {
+                self.head = entry.sequence;
+                self.advance();
+            }
+            None => log::debug!(source, ledger; "ledger is in history already, dropped"),
+        }
+    }
+}
+
+impl Handler<Join> for Broker {
+    type Result = ();
+
+    fn handle(&mut self, join: Join, _: &mut Self::Context) {
+        self.routers.insert(join.number, RouterState { address: join.router, sent: 0, answered: true });
+        self.advance();
+    }
+}
+
+impl Handler<Advanced> for Broker {
+    type Result = ();
+
+    fn handle(&mut self, advanced: Advanced, _: &mut Self::Context) {
+        if let Some(router) = self.routers.get_mut(&advanced.number) {
+            router.answered = true;
+        }
+        self.advance();
+    }
+}
+
+impl Handler<Register> for Broker {
+    type Result = ();
+
+    fn handle(&mut self, register: Register, _: &mut Self::Context) {
+        let Some(router) = self.routers.get(&register.session.router) else { return };
+        let begin = register.opened.map(|opened| match register.change.start {
+            Start::Head => Begin { at: Position::after(self.head), dropped: 0 },
+            Start::Opened { at_most } => self.history.begin(&register.sources, opened, at_most),
+        });
+        router.address.do_send(Apply { session: register.session, head: self.head, begin, change: register.change });
+    }
+}

@@ -1,0 +1,149 @@
+//! Feeds lagging sessions from history, in bounded steps, round robin, until they are at the head.
+
+use super::Router;
+use super::fan_out::copies;
+use super::sessions::Sessions;
+use crate::broker::history::{Begin, Position, Read};
+use crate::broker::{Clause, StreamEntry, Subscription};
+use crate::dialect::Ending;
+use crate::session::Worker;
+use bytes::Bytes;
+use hashbrown::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Events that lagging sessions may examine in one turn, and the time they may take, so that the
+/// live sessions of the thread hardly notice them.
+const TURN_EVENTS: usize = 2_000;
+const TURN_TIME: Duration = Duration::from_millis(1);
+
+/// What was matched in this turn, so that sessions at the same ledger with equal clauses are
+/// matched once: a crowd that reconnects is one reader.
+pub type Memo = HashMap<(u64, Arc<[Clause]>), Rc<[Wanted]>>;
+
+/// An event that a subscription wants, with the mask of its clauses.
+#[derive(Clone, Copy)]
+pub struct Wanted {
+    event: u32,
+    mask: u32,
+}
+
+/// How far a session was fed.
+enum Fed {
+    /// It can take more at its next turn.
+    More,
+    /// Its outbox is full, it is live, or it is told to close: somebody else wakes it.
+    Enough,
+    /// At the head, but the ledger after it is being taken round: again when that has ended.
+    AtHead,
+}
+
+impl Router {
+    pub(super) fn has_hungry(&self) -> bool {
+        self.worker.sessions.borrow().hungry_count() > 0
+    }
+
+    /// One turn: every lagging session that can take more gets its share.
+    pub(super) fn feed_turn(&mut self) {
+        let worker = self.worker.clone();
+        let mut sessions = worker.sessions.borrow_mut();
+        let mut left = TURN_EVENTS;
+        let started = Instant::now();
+        let mut waiting = Vec::new();
+        // Each at most once, so that nobody takes the turn of another.
+        for _ in 0..sessions.hungry_count() {
+            if left == 0 || started.elapsed() >= TURN_TIME {
+                break;
+            }
+            let Some(slot) = sessions.next_hungry() else { break };
+            match self.feed(&mut sessions, slot, &worker, &mut left) {
+                Fed::More | Fed::AtHead => waiting.push(slot),
+                Fed::Enough => {}
+            }
+        }
+        for slot in waiting {
+            sessions.make_hungry(slot);
+        }
+        self.memo.clear();
+    }
+
+    fn feed(&mut self, sessions: &mut Sessions, slot: u32, worker: &Worker, left: &mut usize) -> Fed {
+        let history = &worker.shared.history;
+        loop {
+            let Some(found) = sessions.slot(slot) else { return Fed::Enough };
+            let (Some(lag), Some(subscription), false) = (&mut found.lag, &found.subscription, found.ending) else {
+                return Fed::Enough;
+            };
+            if !found.link.can_take(worker) {
+                return Fed::Enough;
+            }
+            let at = lag.at;
+            if at.is_boundary()
+                && let Some(change) = lag.pending.take()
+            {
+                sessions.subscribe(worker, slot, change, Begin { at, dropped: 0 });
+                continue;
+            }
+            let (entry, from) = match history.read(&found.mount.sources, at, self.head) {
+                Read::Entry(entry, from) => (entry, from),
+                Read::Newest if self.job.is_some() => return Fed::AtHead,
+                Read::Newest => {
+                    found.lag = None;
+                    return Fed::Enough;
+                }
+                Read::Gone => {
+                    let behind = self.head.saturating_sub(at.sequence);
+                    sessions.end(slot, Ending::TooSlow, behind);
+                    return Fed::Enough;
+                }
+            };
+            if *left == 0 {
+                return Fed::More;
+            }
+            let announcement = if from == 0 && !lag.announced && entry.batch.continuity.is_some() {
+                match entry.announcement(&worker.shared.renderings, subscription.rendering) {
+                    Some(frame) => Some(frame),
+                    None => {
+                        sessions.end(slot, Ending::Gap, 0);
+                        return Fed::Enough;
+                    }
+                }
+            } else {
+                None
+            };
+            let wanted = matches(&mut self.memo, &entry, subscription, left);
+            let wanted = &wanted[wanted.partition_point(|wanted| wanted.event < from)..];
+            let frame = |wanted: &Wanted| {
+                let frame = entry.frames(&worker.shared.renderings, subscription.rendering, wanted.event);
+                copies(frame, subscription.copies(wanted.mask))
+            };
+            let announced = announcement.is_some();
+            let frames: Vec<Bytes> = announcement.into_iter().chain(wanted.iter().map(frame)).collect();
+            let taken = found.link.deliver(&frames, worker);
+            let events_taken = taken - usize::from(announced && taken > 0);
+            worker.counters.delivered(events_taken as u64);
+            *left = left.saturating_sub(taken);
+            lag.announced = announced && taken > 0 && taken < frames.len();
+            lag.at = match wanted.get(events_taken) {
+                None if taken == frames.len() => Position::after(entry.sequence),
+                Some(refused) if taken > 0 || !announced => Position { sequence: entry.sequence, event: refused.event },
+                _ => Position { sequence: entry.sequence, event: from },
+            };
+        }
+    }
+}
+
+/// The events of a ledger that a subscription wants; examined once in a turn for equal ones.
+fn matches(memo: &mut Memo, entry: &StreamEntry, subscription: &Subscription, left: &mut usize) -> Rc<[Wanted]> {
+    let key = (entry.sequence, subscription.clauses.clone());
+    let examine = || {
+        *left = left.saturating_sub(entry.batch.events.len());
+        let wanted = |(index, event)| match subscription.mask(event) {
+            0 => None,
+            mask => Some(Wanted { event: index as u32, mask }),
+        };
+        entry.batch.events.iter().enumerate().filter_map(wanted).collect()
+    };
+    memo.entry(key).or_insert_with(examine).clone()
+}

@@ -1,0 +1,276 @@
+//! The Broker's arm in one worker thread: takes ledgers to the sessions that live there.
+//!
+//! In: heads and changes from the Broker, in one order; hungry sessions from their connection
+//! tasks. Out: bytes in outboxes, and [`Advanced`] when a head has been worked up to.
+//!
+//! Work goes in slices: 512 sessions of the ledger under way, then a share for lagging sessions,
+//! then the thread's other tasks. A change is applied between two ledgers only.
+
+mod fan_out;
+mod feed;
+mod sessions;
+mod tick;
+
+pub use sessions::{MountEntry, SessionRef, Sessions};
+
+use super::actor::{Advanced, Join};
+use super::history::{Begin, Position, Read};
+use crate::dialect::{Applied, Change, Ending};
+use crate::session::{ChangeApplied, Worker};
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message};
+use fan_out::Job;
+use feed::Memo;
+use sessions::Lag;
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+
+/// Sessions of one slice.
+const SLICE: usize = 512;
+
+/// Work up to this head, then answer [`Advanced`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Advance {
+    /// Broker sequence of the newest ledger.
+    pub head: u64,
+}
+
+/// Put a change of subscription into force, after working up to the head at which it was stamped.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Apply {
+    /// Which session.
+    pub session: SessionRef,
+    /// The head at which the Broker stamped it.
+    pub head: u64,
+    /// Where a first subscription begins; `None`: at the session's own position.
+    pub begin: Option<Begin>,
+    /// The change.
+    pub change: Change,
+}
+
+/// Lagging sessions can take more. Sent once, until the Router has looked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Feed;
+
+/// Close every session of this thread: the server stops.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Drain;
+
+/// The actor.
+pub struct Router {
+    worker: Rc<Worker>,
+    /// Everything up to this sequence has been taken to the live sessions.
+    head: u64,
+    /// What the Broker told last, and whether it waits for an answer.
+    target: u64,
+    unanswered: bool,
+    changes: VecDeque<Apply>,
+    job: Option<Job>,
+    memo: Memo,
+    /// A further slice is on its way.
+    scheduled: bool,
+}
+
+impl Router {
+    /// The Router of a worker.
+    pub fn new(worker: Rc<Worker>) -> Router {
+        Router {
+            worker,
+            head: 0,
+            target: 0,
+            unanswered: false,
+            changes: VecDeque::new(),
+            job: None,
+            memo: Memo::default(),
+            scheduled: false,
+        }
+    }
+
+    /// One slice of whatever is to be done, and the next one on its way if anything is left.
+    fn work(&mut self, ctx: &mut Context<Self>) {
+        unconstrained(|| {
+            let mut budget = SLICE;
+            while budget > 0 && self.step(&mut budget) {}
+            self.feed_turn();
+        });
+        if self.unanswered && self.head == self.target && self.job.is_none() {
+            self.unanswered = false;
+            self.worker.shared.broker.do_send(Advanced { number: self.worker.number });
+        }
+        let left = self.job.is_some() || !self.changes.is_empty() || self.head < self.target || self.has_hungry();
+        if left && !self.scheduled {
+            self.scheduled = true;
+            // Through the run queue and not the mailbox: an actor empties its mailbox in one go,
+            // and the thread's other tasks would wait.
+            ctx.spawn(actix::fut::wrap_future(tokio::task::yield_now()).map(|(), router: &mut Self, ctx| {
+                router.scheduled = false;
+                router.work(ctx);
+            }));
+        }
+    }
+
+    /// The next thing in the order of the stream. False when there is nothing.
+    fn step(&mut self, budget: &mut usize) -> bool {
+        if let Some(job) = &mut self.job {
+            if job.run(&self.worker, budget) {
+                self.finish_job();
+            }
+            return true;
+        }
+        match self.changes.front() {
+            Some(change) if change.head <= self.head => {
+                if let Some(change) = self.changes.pop_front() {
+                    *budget = budget.saturating_sub(1);
+                    self.apply(change);
+                }
+                true
+            }
+            Some(change) => {
+                let head = change.head;
+                self.start_job(head)
+            }
+            None => self.head < self.target && self.start_job(self.target),
+        }
+    }
+
+    /// Begins with the ledger after our head.
+    fn start_job(&mut self, up_to: u64) -> bool {
+        let history = &self.worker.shared.history;
+        match history.read(history.all_sources(), Position::after(self.head), up_to) {
+            Read::Entry(entry, _) => self.job = Some(Job::new(entry)),
+            Read::Gone => {
+                // This thread is further behind than history reaches. Its sessions are lagging
+                // ones, then: each is told by its own position what it lost.
+                log::warn!(router = self.worker.number, head = self.head; "worker thread is behind history");
+                self.worker.sessions.borrow_mut().all_lag(Position::after(self.head));
+                self.head = up_to;
+            }
+            // Ledgers up to here were given up without one of a source that we serve.
+            Read::Newest => self.head = up_to,
+        }
+        true
+    }
+
+    fn finish_job(&mut self) {
+        if let Some(job) = self.job.take() {
+            self.head = job.entry.sequence;
+            let mut sessions = self.worker.sessions.borrow_mut();
+            sessions.job_ended(&job.entry);
+            sessions.head = self.head;
+        }
+    }
+
+    /// Puts a change into force: for a live session now, for a lagging one at its next boundary.
+    fn apply(&mut self, apply: Apply) {
+        let mut sessions = self.worker.sessions.borrow_mut();
+        let Some(slot) = sessions.slot_of(apply.session) else { return };
+        match &mut slot.lag {
+            Some(lag) if apply.begin.is_none() => lag.pending = Some(apply.change),
+            _ => {
+                let head = Position::after(self.head);
+                let begin = apply.begin.unwrap_or(Begin { at: head, dropped: 0 });
+                sessions.subscribe(&self.worker, apply.session.slot, apply.change, begin);
+                if begin.at < head {
+                    sessions.lag(apply.session.slot, Lag::new(begin.at));
+                    sessions.make_hungry(apply.session.slot);
+                }
+            }
+        }
+    }
+}
+
+impl Sessions {
+    /// The answer into the data lane, the subscription into the index, the session told.
+    fn subscribe(&mut self, worker: &Worker, slot: u32, change: Change, begin: Begin) {
+        self.unsubscribe(slot);
+        let Some(entry) = self.slot(slot) else { return };
+        let ledger = entry.mount.sources.first().and_then(|first| worker.shared.history.ledger_at(*first, begin.at));
+        let applied = Applied { dropped: begin.dropped, ledger };
+        if let Some(frame) = (change.answer)(&applied) {
+            entry.link.push_answer(frame, worker);
+            entry.link.flush(worker);
+        }
+        if let Some(session) = &entry.session {
+            session.do_send(ChangeApplied);
+        }
+        self.enter(slot, change.subscription);
+    }
+
+    /// Tells a session to close, once.
+    fn end(&mut self, slot: u32, ending: Ending, lag: u64) {
+        let Some(entry) = self.slot(slot) else { return };
+        if !entry.ending {
+            entry.ending = true;
+            if let Some(session) = &entry.session {
+                session.do_send(crate::session::End { ending, lag });
+            }
+        }
+    }
+}
+
+/// Runs `work` outside of tokio's co-operative budget: within it, writes to sockets would begin to
+/// say "not now" after the first hundred.
+fn unconstrained(work: impl FnOnce()) {
+    let mut work = Some(work);
+    let once = std::future::poll_fn(|_| {
+        if let Some(work) = work.take() {
+            work();
+        }
+        Poll::Ready(())
+    });
+    let mut waker = std::task::Context::from_waker(std::task::Waker::noop());
+    let _ = pin!(tokio::task::unconstrained(once)).as_mut().poll(&mut waker);
+}
+
+impl Actor for Router {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.worker.set_router(ctx.address());
+        self.worker.shared.broker.do_send(Join { router: ctx.address(), number: self.worker.number });
+        ctx.run_interval(std::time::Duration::from_secs(1), |router, _| router.tick());
+    }
+}
+
+impl Handler<Advance> for Router {
+    type Result = ();
+    fn handle(&mut self, advance: Advance, ctx: &mut Self::Context) {
+        self.target = advance.head;
+        self.unanswered = true;
+        self.work(ctx);
+    }
+}
+
+impl Handler<Apply> for Router {
+    type Result = ();
+    fn handle(&mut self, apply: Apply, ctx: &mut Self::Context) {
+        self.changes.push_back(apply);
+        if !self.scheduled {
+            self.work(ctx);
+        }
+    }
+}
+
+impl Handler<Feed> for Router {
+    type Result = ();
+    fn handle(&mut self, _: Feed, ctx: &mut Self::Context) {
+        if !self.scheduled {
+            self.work(ctx);
+        }
+    }
+}
+
+impl Handler<Drain> for Router {
+    type Result = ();
+    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
+        let mut sessions = self.worker.sessions.borrow_mut();
+        for slot in sessions.slots() {
+            sessions.end(slot, Ending::Shutdown, 0);
+        }
+    }
+}

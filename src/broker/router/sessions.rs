@@ -1,0 +1,312 @@
+//! The sessions of one thread: their slots, and what finds those that want an event.
+
+use crate::broker::history::{Opened, Position};
+use crate::broker::index::Index;
+use crate::broker::{RenderingId, StreamEntry, Subscription};
+use crate::dialect::{Change, Mount};
+use crate::event::{KindSet, SourceNumber};
+use crate::session::{Link, Session};
+use actix::Addr;
+use slab::Slab;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A session, from anywhere. Numbers are never reused, slots are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionRef {
+    /// The Router of its thread.
+    pub router: u16,
+    /// Its slot there.
+    pub slot: u32,
+    /// Its number on that thread.
+    pub number: u64,
+}
+
+/// A mount as sessions see it.
+pub struct MountEntry {
+    /// Where it is: the longest prefix wins.
+    pub path: String,
+    /// The dialect that is spoken there.
+    pub dialect: Arc<dyn Mount>,
+    /// The sources whose events it shows.
+    pub sources: Arc<[SourceNumber]>,
+}
+
+/// One connection's place in its thread.
+pub struct Slot {
+    pub number: u64,
+    pub link: Rc<Link>,
+    pub mount: Arc<MountEntry>,
+    /// While the actor lives.
+    pub session: Option<Addr<Session>>,
+    pub subscription: Option<Subscription>,
+    /// Its group, for subscriptions to everything of some kinds.
+    group: Option<GroupSeat>,
+    /// Behind the head; `None`: live, or not registered.
+    pub lag: Option<Box<Lag>>,
+    /// Waits in the queue of lagging sessions that can take more.
+    hungry: bool,
+    /// Told to close.
+    pub ending: bool,
+    /// When the dialect wants to be woken, after opening.
+    pub alarm: Option<Duration>,
+}
+
+/// A position behind the head.
+pub struct Lag {
+    pub at: Position,
+    /// The break before the ledger at `at` has been announced already.
+    pub announced: bool,
+    /// Takes effect at the next boundary.
+    pub pending: Option<Change>,
+}
+
+impl Lag {
+    pub fn new(at: Position) -> Lag {
+        Lag { at, announced: false, pending: None }
+    }
+}
+
+/// Sessions that want everything of the same kinds in the same form: no index, one chunk for all.
+pub struct Group {
+    pub sources: Arc<[SourceNumber]>,
+    pub rendering: RenderingId,
+    pub kinds: KindSet,
+    /// Slots. [`VACANT`] where one left while a ledger was under way.
+    pub members: Vec<u32>,
+    vacancies: bool,
+}
+
+/// A seat left while a ledger was being taken round; nobody moves up until that has ended.
+const VACANT: u32 = u32::MAX;
+
+#[derive(Clone, Copy)]
+struct GroupSeat {
+    group: u32,
+    seat: u32,
+}
+
+/// The sessions of one thread.
+pub struct Sessions {
+    slots: Slab<Slot>,
+    next_number: u64,
+    pub groups: Vec<Group>,
+    /// By source: the subscriptions that are no group's.
+    pub indexes: Vec<Index>,
+    hungry: VecDeque<u32>,
+    /// A ledger is being taken round.
+    pub job_runs: bool,
+    /// Sequence of the newest ledger that was taken round.
+    pub head: u64,
+    /// By source: events up to the head.
+    events: Vec<u64>,
+}
+
+impl Sessions {
+    /// No sessions yet, over so many sources.
+    pub fn new(sources: usize) -> Sessions {
+        Sessions {
+            slots: Slab::new(),
+            next_number: 1,
+            groups: Vec::new(),
+            indexes: (0..sources).map(|_| Index::new()).collect(),
+            hungry: VecDeque::new(),
+            job_runs: false,
+            head: 0,
+            events: vec![0; sources],
+        }
+    }
+
+    /// A place for a new connection.
+    pub fn open(&mut self, router: u16, link: Rc<Link>, mount: Arc<MountEntry>) -> (SessionRef, Opened) {
+        let number = self.next_number;
+        self.next_number += 1;
+        let events = mount.sources.iter().map(|source| self.events[usize::from(*source)]).sum();
+        let opened = Opened { at: Position::after(self.head), events };
+        let slot = self.slots.insert(Slot {
+            number,
+            link,
+            mount,
+            session: None,
+            subscription: None,
+            group: None,
+            lag: None,
+            hungry: false,
+            ending: false,
+            alarm: None,
+        });
+        (SessionRef { router, slot: slot as u32, number }, opened)
+    }
+
+    /// The connection is over.
+    pub fn close(&mut self, session: SessionRef) {
+        if self.slot_of(session).is_some() {
+            self.unsubscribe(session.slot);
+            self.slots.remove(session.slot as usize);
+        }
+    }
+
+    /// The slot of a session, if it still lives.
+    pub fn slot_of(&mut self, session: SessionRef) -> Option<&mut Slot> {
+        self.slots.get_mut(session.slot as usize).filter(|slot| slot.number == session.number)
+    }
+
+    pub fn slot(&mut self, slot: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(slot as usize)
+    }
+
+    /// Every slot in use.
+    pub fn slots(&self) -> Vec<u32> {
+        self.slots.iter().map(|(slot, _)| slot as u32).collect()
+    }
+
+    /// How many sessions there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Takes a session out of its group or the index.
+    pub fn unsubscribe(&mut self, slot: u32) {
+        let Some(entry) = self.slots.get_mut(slot as usize) else { return };
+        if entry.subscription.take().is_none() {
+            return;
+        }
+        match entry.group.take() {
+            Some(seat) => self.leave(seat),
+            None => {
+                for source in entry.mount.sources.iter() {
+                    self.indexes[usize::from(*source)].remove(slot);
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self, seat: GroupSeat) {
+        let group = &mut self.groups[seat.group as usize];
+        if self.job_runs {
+            group.members[seat.seat as usize] = VACANT;
+            group.vacancies = true;
+            return;
+        }
+        group.members.swap_remove(seat.seat as usize);
+        if let Some(moved) = group.members.get(seat.seat as usize).copied() {
+            self.reseat(moved, seat);
+        }
+    }
+
+    fn reseat(&mut self, slot: u32, seat: GroupSeat) {
+        if let Some(slot) = self.slots.get_mut(slot as usize) {
+            slot.group = Some(seat);
+        }
+    }
+
+    /// Puts a session into its group or the index.
+    pub fn enter(&mut self, slot: u32, subscription: Subscription) {
+        let Some(entry) = self.slots.get_mut(slot as usize) else { return };
+        let sources = entry.mount.sources.clone();
+        match subscription.everything_of() {
+            Some(kinds) => {
+                let rendering = subscription.rendering;
+                let same =
+                    |group: &Group| group.rendering == rendering && group.kinds == kinds && group.sources == sources;
+                let group = self.groups.iter().position(same).unwrap_or_else(|| {
+                    self.groups.push(Group { sources, rendering, kinds, members: Vec::new(), vacancies: false });
+                    self.groups.len() - 1
+                });
+                let members = &mut self.groups[group].members;
+                entry.group = Some(GroupSeat { group: group as u32, seat: members.len() as u32 });
+                members.push(slot);
+            }
+            None => {
+                for source in sources.iter() {
+                    self.indexes[usize::from(*source)].insert(slot, &subscription.clauses);
+                }
+            }
+        }
+        entry.subscription = Some(subscription);
+    }
+
+    /// The session reads from history from now on.
+    pub fn lag(&mut self, slot: u32, lag: Lag) {
+        if let Some(entry) = self.slots.get_mut(slot as usize) {
+            entry.lag = Some(Box::new(lag));
+        }
+    }
+
+    /// Every live session reads from history from now on.
+    pub fn all_lag(&mut self, at: Position) {
+        let live: Vec<u32> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.subscription.is_some() && slot.lag.is_none())
+            .map(|(slot, _)| slot as u32)
+            .collect();
+        for slot in live {
+            self.lag(slot, Lag::new(at));
+            self.make_hungry(slot);
+        }
+    }
+
+    /// Queues a lagging session that can take more. True if it is the first in the queue.
+    pub fn make_hungry(&mut self, slot: u32) -> bool {
+        let Some(entry) = self.slots.get_mut(slot as usize) else { return false };
+        if entry.lag.is_none() || entry.hungry || entry.ending {
+            return false;
+        }
+        entry.hungry = true;
+        self.hungry.push_back(slot);
+        self.hungry.len() == 1
+    }
+
+    /// The next lagging session that can take more.
+    pub fn next_hungry(&mut self) -> Option<u32> {
+        loop {
+            let slot = self.hungry.pop_front()?;
+            // It may have left, and its slot may be another's by now.
+            if let Some(entry) = self.slots.get_mut(slot as usize)
+                && std::mem::take(&mut entry.hungry)
+            {
+                return Some(slot);
+            }
+        }
+    }
+
+    /// How many lagging sessions wait to be fed.
+    pub fn hungry_count(&self) -> usize {
+        self.hungry.len()
+    }
+
+    /// How many sessions are behind the head.
+    pub fn lagging(&self) -> usize {
+        self.slots.iter().filter(|(_, slot)| slot.lag.is_some()).count()
+    }
+
+    /// A ledger has been taken round: the head moves on, and groups close their ranks.
+    pub fn job_ended(&mut self, entry: &StreamEntry) {
+        self.job_runs = false;
+        self.head = entry.sequence;
+        self.events[usize::from(entry.batch.source)] = entry.first_event + u64::from(entry.len());
+        for group in 0..self.groups.len() {
+            if !std::mem::take(&mut self.groups[group].vacancies) {
+                continue;
+            }
+            self.groups[group].members.retain(|slot| *slot != VACANT);
+            for seat in 0..self.groups[group].members.len() {
+                let slot = self.groups[group].members[seat];
+                self.reseat(slot, GroupSeat { group: group as u32, seat: seat as u32 });
+            }
+        }
+    }
+
+    /// Events of one source up to the head.
+    pub fn events_of(&self, source: SourceNumber) -> u64 {
+        self.events[usize::from(source)]
+    }
+}

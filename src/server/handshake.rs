@@ -1,0 +1,107 @@
+//! What a WebSocket handshake must be, and whether we take it: plain functions of the request's
+//! head, so that they hold whichever way a request came in.
+
+use actix_http::{Method, RequestHead, Response, StatusCode, Version, body::BoxBody, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// Why a handshake is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Only GET opens a WebSocket.
+    #[error("only GET opens a WebSocket")]
+    Method,
+    /// HTTP/1.1 only.
+    #[error("a WebSocket needs HTTP/1.1")]
+    HttpVersion,
+    /// No `Connection: Upgrade`.
+    #[error("header `connection: upgrade` is missing")]
+    Connection,
+    /// The one version is 13.
+    #[error("only version 13 of the WebSocket protocol is spoken here")]
+    WebSocketVersion,
+    /// Not 16 bytes in base64.
+    #[error("header `sec-websocket-key` is missing or not 16 bytes in base64")]
+    Key,
+    /// A handshake has no body.
+    #[error("a WebSocket handshake has no body")]
+    Body,
+    /// No mount there.
+    #[error("no WebSocket is at this path")]
+    Path,
+    /// `limits.connections` or `limits.connections_per_address`.
+    #[error("too many connections; try again later")]
+    Full,
+    /// The server is shutting down.
+    #[error("shutting down; connect again in a moment")]
+    Draining,
+}
+
+impl Refusal {
+    /// The word for it in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Refusal::Method => "method",
+            Refusal::HttpVersion => "http_version",
+            Refusal::Connection => "connection",
+            Refusal::WebSocketVersion => "websocket_version",
+            Refusal::Key => "key",
+            Refusal::Body => "body",
+            Refusal::Path => "path",
+            Refusal::Full => "full",
+            Refusal::Draining => "draining",
+        }
+    }
+
+    /// The answer; the connection is closed after it.
+    pub fn response(self) -> Response<BoxBody> {
+        let status = match self {
+            Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Refusal::HttpVersion | Refusal::Connection | Refusal::Key | Refusal::Body => StatusCode::BAD_REQUEST,
+            Refusal::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Refusal::Path => StatusCode::NOT_FOUND,
+            Refusal::Full | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let mut response = Response::build(status);
+        response.force_close().insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"));
+        match self {
+            Refusal::Method => drop(response.insert_header((header::ALLOW, "GET"))),
+            Refusal::WebSocketVersion => drop(response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"))),
+            Refusal::Full | Refusal::Draining => drop(response.insert_header((header::RETRY_AFTER, "5"))),
+            _ => {}
+        }
+        response.body(format!("{self}\n")).map_into_boxed_body()
+    }
+}
+
+/// Whether the request is a handshake by RFC 6455 4.2.1.
+pub fn check(head: &RequestHead) -> Result<(), Refusal> {
+    let header = |name: &header::HeaderName| head.headers().get(name).and_then(|value| value.to_str().ok());
+    if head.method != Method::GET {
+        return Err(Refusal::Method);
+    }
+    if head.version != Version::HTTP_11 {
+        return Err(Refusal::HttpVersion);
+    }
+    let upgrades = |value: &str| value.split(',').any(|token| token.trim().eq_ignore_ascii_case("upgrade"));
+    if !head.headers().get_all(header::CONNECTION).filter_map(|value| value.to_str().ok()).any(upgrades) {
+        return Err(Refusal::Connection);
+    }
+    if header(&header::SEC_WEBSOCKET_VERSION).map(str::trim) != Some("13") {
+        return Err(Refusal::WebSocketVersion);
+    }
+    let key = header(&header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key.trim()).ok());
+    if key.is_none_or(|key| key.len() != 16) {
+        return Err(Refusal::Key);
+    }
+    let length = header(&header::CONTENT_LENGTH).map_or("0", str::trim);
+    if length != "0" || head.headers().contains_key(header::TRANSFER_ENCODING) {
+        return Err(Refusal::Body);
+    }
+    Ok(())
+}
+
+/// The answer to a good handshake.
+pub fn accept(head: &RequestHead) -> Response<()> {
+    actix_http::ws::handshake_response(head).finish().drop_body()
+}

@@ -1,0 +1,217 @@
+//! The session actor: hears its client, asks its dialect, carries out what the dialect says.
+
+use super::MAX_WAITING_CHANGES;
+use super::link::Link;
+use super::transport::{SessionContext, Trouble};
+use super::worker::Worker;
+use crate::broker::{MountEntry, Opened, Register, SessionRef};
+use crate::dialect::{Action, Change, Dialect, Ending, Input, Lane, Output, frame};
+use actix::{Actor, ActorContext, AsyncContext, Handler, Message};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A change of subscription took effect: the next one may go.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct ChangeApplied;
+
+/// The time that the dialect asked for has come.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Ring;
+
+/// Close, in the dialect's own words.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct End {
+    /// Why.
+    pub ending: Ending,
+    /// How many ledgers the session was behind.
+    pub lag: u64,
+}
+
+/// One WebSocket's actor.
+pub struct Session {
+    worker: Rc<Worker>,
+    link: Rc<Link>,
+    mount: Arc<MountEntry>,
+    dialect: Box<dyn Dialect>,
+    number: SessionRef,
+    /// Where the stream was at the handshake; taken by the first registration.
+    opened: Option<Opened>,
+    /// A change is with the Broker or the Router.
+    changing: bool,
+    /// Changes that wait for it.
+    waiting: Option<Box<VecDeque<Change>>>,
+    /// Messages in this second of the worker's clock.
+    second: u32,
+    messages: u32,
+}
+
+impl Session {
+    pub(super) fn new(
+        worker: Rc<Worker>,
+        link: Rc<Link>,
+        mount: Arc<MountEntry>,
+        dialect: Box<dyn Dialect>,
+        number: SessionRef,
+        opened: Opened,
+    ) -> Session {
+        let opened = Some(opened);
+        Session { worker, link, mount, dialect, number, opened, changing: false, waiting: None, second: 0, messages: 0 }
+    }
+
+    /// A message from the client.
+    pub(super) fn message(&mut self, input: Input<'_>, ctx: &mut SessionContext) {
+        let now = self.worker.clock.get();
+        if self.second != now {
+            (self.second, self.messages) = (now, 0);
+        }
+        self.messages += 1;
+        if self.messages > self.worker.shared.limits.messages_per_second {
+            self.end(Ending::TooManyMessages, 0, ctx);
+            return;
+        }
+        self.ask(input, ctx);
+    }
+
+    /// Something that is no message: one too large, or no WebSocket protocol at all.
+    pub(super) fn trouble(&mut self, ctx: &mut SessionContext) {
+        match self.link.trouble.take() {
+            Some(Trouble::Discarded(size)) => self.message(Input::TooBig { size }, ctx),
+            Some(Trouble::Fault(fault)) => {
+                self.told(fault.code(), "protocol", 0);
+                self.link.close(frame::close(Some(fault.code()), &fault.to_string()), false, &self.worker);
+                ctx.stop();
+            }
+            None => ctx.stop(),
+        }
+    }
+
+    /// The client closes: the same code goes back, after what is on its way.
+    pub(super) fn client_closes(&mut self, code: Option<u16>, ctx: &mut SessionContext) {
+        self.told(code.unwrap_or(1005), "client", 0);
+        self.link.close(frame::close(code, ""), true, &self.worker);
+        ctx.stop();
+    }
+
+    /// Tells the dialect and does what it says. True if it closed.
+    fn ask(&mut self, input: Input<'_>, ctx: &mut SessionContext) -> bool {
+        let mut output = Output::default();
+        self.dialect.handle(input, self.link.opened.elapsed(), &mut output);
+        // A last word must not be overtaken by the close that follows it.
+        let last_words = output.actions.iter().any(|action| matches!(action, Action::Close { .. }));
+        for action in output.actions {
+            match action {
+                Action::Send(Lane::Data, frame) if !last_words => self.link.push_answer(frame, &self.worker),
+                Action::Send(_, frame) => self.link.push_control(frame, &self.worker),
+                Action::Subscribe(change) => self.change(change, ctx),
+                Action::Alarm(at) => {
+                    if let Some(slot) = self.worker.sessions.borrow_mut().slot_of(self.number) {
+                        slot.alarm = at;
+                    }
+                }
+                Action::Close { code, reason } => {
+                    self.told(code, reason, 0);
+                    self.link.close(frame::close(Some(code), reason), false, &self.worker);
+                    ctx.stop();
+                    return true;
+                }
+            }
+        }
+        false
+    }
+
+    /// One change at a time, in order; a bounded number waits.
+    fn change(&mut self, change: Change, ctx: &mut SessionContext) {
+        if !self.changing {
+            self.changing = true;
+            self.worker.shared.broker.do_send(Register {
+                session: self.number,
+                sources: self.mount.sources.clone(),
+                opened: self.opened.take(),
+                change,
+            });
+            return;
+        }
+        let waiting = self.waiting.get_or_insert_default();
+        if waiting.len() < MAX_WAITING_CHANGES {
+            waiting.push_back(change);
+        } else {
+            self.ask(Input::TooManyChanges, ctx);
+        }
+    }
+
+    fn end(&mut self, ending: Ending, lag: u64, ctx: &mut SessionContext) {
+        log::debug!(session = self.number.number, dialect = self.mount.dialect.manners().name, lag; "ending: {ending:?}");
+        if !self.ask(Input::Ending(ending), ctx) {
+            let codes = self.mount.dialect.manners().codes;
+            let code = match ending {
+                Ending::Shutdown => codes.shutdown,
+                Ending::TooSlow => codes.too_slow,
+                Ending::Gap => codes.gap,
+                Ending::Dead => codes.dead,
+                Ending::TooManyMessages => codes.limit,
+            };
+            self.told(code, "", lag);
+            self.link.close(frame::close(Some(code), ""), false, &self.worker);
+            ctx.stop();
+        }
+    }
+
+    /// The log line and the metric of a close.
+    fn told(&self, code: u16, reason: &str, lag: u64) {
+        let dialect = self.mount.dialect.manners().name;
+        self.worker.shared.metrics.session_closed(dialect, code, reason, self.link.peer, lag);
+    }
+}
+
+impl Actor for Session {
+    type Context = SessionContext;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(slot) = self.worker.sessions.borrow_mut().slot_of(self.number) {
+            slot.session = Some(ctx.address());
+        }
+        self.ask(Input::Opened, ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Self::Context) {
+        let mut sessions = self.worker.sessions.borrow_mut();
+        if let Some(slot) = sessions.slot_of(self.number) {
+            slot.session = None;
+            sessions.unsubscribe(self.number.slot);
+        }
+    }
+}
+
+impl Handler<ChangeApplied> for Session {
+    type Result = ();
+    fn handle(&mut self, _: ChangeApplied, ctx: &mut Self::Context) {
+        self.changing = false;
+        if self.ask(Input::Applied, ctx) {
+            return;
+        }
+        if let Some(change) = self.waiting.as_mut().and_then(|waiting| waiting.pop_front()) {
+            self.change(change, ctx);
+        }
+        if self.waiting.as_ref().is_some_and(|waiting| waiting.is_empty()) {
+            self.waiting = None;
+        }
+    }
+}
+
+impl Handler<Ring> for Session {
+    type Result = ();
+    fn handle(&mut self, _: Ring, ctx: &mut Self::Context) {
+        self.ask(Input::Alarm, ctx);
+    }
+}
+
+impl Handler<End> for Session {
+    type Result = ();
+    fn handle(&mut self, end: End, ctx: &mut Self::Context) {
+        self.end(end.ending, end.lag, ctx);
+    }
+}

@@ -1,0 +1,298 @@
+//! What the connection task, the session actor and the Router of one socket share.
+//!
+//! All three live on one thread, so this is plain cells. The Router writes at once when the socket
+//! takes it, under the connection task's waker; what does not fit waits in the outbox and the
+//! connection task goes on when the socket allows.
+
+use super::scanner::{Fault, Item};
+use super::transport::Trouble;
+use super::worker::Worker;
+use crate::broker::{MAX_CHUNKS, Outbox};
+use bytes::Bytes;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A client that causes more waiting output than this is not read from until it reads.
+const MAX_CAUSED: usize = 64 << 10;
+/// Chunks that most writes have at most; more take the longer way.
+const FEW_CHUNKS: usize = 16;
+
+/// How far a connection's life has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// In use.
+    Open,
+    /// A close frame is queued; since this second of the worker's clock.
+    Closing(u32),
+    /// The socket is of no more use.
+    Over,
+}
+
+/// The shared part of one connection.
+pub struct Link {
+    socket: RefCell<TcpStream>,
+    outbox: RefCell<Outbox>,
+    /// The connection task's, from its first turn on.
+    waker: RefCell<Option<Waker>>,
+    /// What was read and not handled yet; bounded by one read of the socket.
+    pub(super) inbound: RefCell<VecDeque<Result<Item, Fault>>>,
+    /// No more will be read.
+    pub(super) inbound_ended: Cell<bool>,
+    pub(super) trouble: Cell<Option<Trouble>>,
+    phase: Cell<Phase>,
+    /// Seconds of the worker's clock: last sign of life, last ping, last progress in writing.
+    heard: Cell<u32>,
+    pinged: Cell<u32>,
+    progressed: Cell<u32>,
+    /// When the handshake was done.
+    pub opened: Instant,
+    /// Who the client is, for logs.
+    pub peer: IpAddr,
+}
+
+impl Link {
+    /// A link over a socket on which the handshake is done; `first` is what the handshake left to
+    /// be written.
+    pub fn new(socket: TcpStream, first: Bytes, peer: IpAddr, now: u32) -> Link {
+        let mut outbox = Outbox::default();
+        outbox.push_control(first);
+        Link {
+            socket: RefCell::new(socket),
+            outbox: RefCell::new(outbox),
+            waker: RefCell::new(None),
+            inbound: RefCell::default(),
+            inbound_ended: Cell::new(false),
+            trouble: Cell::new(None),
+            phase: Cell::new(Phase::Open),
+            heard: Cell::new(now),
+            pinged: Cell::new(now),
+            progressed: Cell::new(now),
+            opened: Instant::now(),
+            peer,
+        }
+    }
+
+    /// How far the connection's life has come.
+    pub fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Seconds since the client gave a sign of life.
+    pub fn silent_for(&self, now: u32) -> u32 {
+        now.saturating_sub(self.heard.get())
+    }
+
+    /// Seconds since the last ping or sign of life.
+    pub fn idle_for(&self, now: u32) -> u32 {
+        now.saturating_sub(self.heard.get().max(self.pinged.get()))
+    }
+
+    /// Seconds for which bytes have waited and none has left.
+    pub fn stalled_for(&self, now: u32) -> u32 {
+        if self.outbox.borrow().is_empty() { 0 } else { now.saturating_sub(self.progressed.get()) }
+    }
+
+    /// Bytes that wait for the socket.
+    pub fn waiting(&self) -> usize {
+        self.outbox.borrow().waiting()
+    }
+
+    /// Whether a lagging session can be fed.
+    pub fn can_take(&self, worker: &Worker) -> bool {
+        self.phase.get() == Phase::Open && self.outbox.borrow().is_low(worker.shared.limits.outbox)
+    }
+
+    /// Sends ledger data: writes at once what the socket takes, keeps what the outbox has room
+    /// for, and tells how many chunks of the row were taken. The rest is the session's to read
+    /// from history later.
+    pub fn deliver(&self, chunks: &[Bytes], worker: &Worker) -> usize {
+        if self.phase.get() != Phase::Open {
+            return chunks.len();
+        }
+        let mut outbox = self.outbox.borrow_mut();
+        let mut taken = 0;
+        if outbox.is_empty() {
+            self.progressed.set(worker.clock.get());
+            taken = self.write_directly(chunks, &mut outbox, worker);
+        }
+        for chunk in &chunks[taken..] {
+            if outbox.push_data(chunk.clone(), worker.shared.limits.outbox).is_err() {
+                break;
+            }
+            taken += 1;
+        }
+        taken
+    }
+
+    /// The fast way: nothing waits, so the chunks go to the socket without entering the outbox.
+    fn write_directly(&self, chunks: &[Bytes], outbox: &mut Outbox, worker: &Worker) -> usize {
+        let mut taken = 0;
+        while taken < chunks.len() {
+            let row = &chunks[taken..];
+            let written = if let [single] = row {
+                self.write(&[IoSlice::new(single)], worker)
+            } else {
+                gathered(row.len(), |slices| {
+                    for (slice, chunk) in slices.iter_mut().zip(row) {
+                        *slice = IoSlice::new(chunk);
+                    }
+                    self.write(&slices[..row.len().min(slices.len())], worker)
+                })
+            };
+            let Some(mut written) = written else { break };
+            while taken < chunks.len() && written >= chunks[taken].len() {
+                written -= chunks[taken].len();
+                taken += 1;
+            }
+            if written > 0 {
+                outbox.keep_half_sent(chunks[taken].slice(written..));
+                taken += 1;
+                // The socket is full, or soon will be: the ordinary way arms the waker.
+                self.drain(outbox, worker);
+                break;
+            }
+        }
+        taken
+    }
+
+    /// A frame that overtakes waiting data.
+    pub fn push_control(&self, frame: Bytes, worker: &Worker) {
+        self.push(frame, worker, Outbox::push_control);
+    }
+
+    /// An answer in its turn among the data.
+    pub fn push_answer(&self, frame: Bytes, worker: &Worker) {
+        self.push(frame, worker, Outbox::push_answer);
+    }
+
+    fn push(&self, frame: Bytes, worker: &Worker, into: fn(&mut Outbox, Bytes)) {
+        if self.phase.get() != Phase::Open {
+            return;
+        }
+        let mut outbox = self.outbox.borrow_mut();
+        if outbox.is_empty() {
+            self.progressed.set(worker.clock.get());
+        }
+        into(&mut outbox, frame);
+    }
+
+    /// Sends a ping and notes when.
+    pub fn ping(&self, frame: Bytes, worker: &Worker) {
+        self.pinged.set(worker.clock.get());
+        self.push_control(frame, worker);
+        self.flush(worker);
+    }
+
+    /// Queues the last frame. With `after_data` what waits goes first, else it is forgotten. An
+    /// empty frame: nothing more is said.
+    pub fn close(&self, frame: Bytes, after_data: bool, worker: &Worker) {
+        if self.phase.get() != Phase::Open {
+            return;
+        }
+        if frame.is_empty() {
+            self.phase.set(Phase::Closing(worker.clock.get()));
+            return;
+        }
+        if after_data {
+            self.push_answer(frame, worker);
+        } else {
+            self.outbox.borrow_mut().discard_data();
+            self.push_control(frame, worker);
+        }
+        self.phase.set(Phase::Closing(worker.clock.get()));
+    }
+
+    /// The socket is of no more use: the connection task ends at its next turn.
+    pub fn give_up(&self) {
+        self.phase.set(Phase::Over);
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Writes what waits until the socket takes no more. True when nothing waits any more.
+    pub fn flush(&self, worker: &Worker) -> bool {
+        self.drain(&mut self.outbox.borrow_mut(), worker)
+    }
+
+    fn drain(&self, outbox: &mut Outbox, worker: &Worker) -> bool {
+        while !outbox.is_empty() {
+            let written = gathered(outbox.chunks(), |slices| {
+                let filled = outbox.gather(slices);
+                self.write(&slices[..filled], worker)
+            });
+            match written {
+                Some(written) => outbox.advance(written),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// One write to the socket. `None`: it takes nothing now (the connection task will be woken),
+    /// or never again.
+    fn write(&self, slices: &[IoSlice<'_>], worker: &Worker) -> Option<usize> {
+        let waker = self.waker.borrow();
+        // Before the connection task's first turn there is nobody to wake.
+        let mut context = Context::from_waker(waker.as_ref()?);
+        let mut socket = self.socket.borrow_mut();
+        match Pin::new(&mut *socket).poll_write_vectored(&mut context, slices) {
+            Poll::Ready(Ok(written)) if written > 0 => {
+                self.progressed.set(worker.clock.get());
+                worker.counters.wrote(written);
+                Some(written)
+            }
+            Poll::Ready(_) => {
+                self.phase.set(Phase::Over);
+                context.waker().wake_by_ref();
+                None
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Notes the connection task's waker, for writes by others.
+    pub(super) fn set_waker(&self, waker: &Waker) {
+        let mut known = self.waker.borrow_mut();
+        if !known.as_ref().is_some_and(|known| known.will_wake(waker)) {
+            *known = Some(waker.clone());
+        }
+    }
+
+    /// Whether the client may cause more work: the actor has handled what was read and the client
+    /// reads its answers.
+    pub(super) fn may_read(&self) -> bool {
+        self.inbound.borrow().is_empty() && self.outbox.borrow().caused_by_client() < MAX_CAUSED
+    }
+
+    pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        let polled = Pin::new(&mut *self.socket.borrow_mut()).poll_read(cx, &mut buffer);
+        polled.map_ok(|()| buffer.filled().len())
+    }
+
+    pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.socket.borrow_mut()).poll_shutdown(cx)
+    }
+
+    /// Any inbound frame is life.
+    pub(super) fn heard_now(&self, worker: &Worker) {
+        self.heard.set(worker.clock.get());
+    }
+}
+
+/// Calls `with` with room for so many slices, on the stack: small for the ordinary case.
+fn gathered<'a, R>(chunks: usize, with: impl FnOnce(&mut [IoSlice<'a>]) -> R) -> R {
+    if chunks <= FEW_CHUNKS {
+        with(&mut [IoSlice::new(&[]); FEW_CHUNKS])
+    } else {
+        with(&mut [IoSlice::new(&[]); MAX_CHUNKS])
+    }
+}

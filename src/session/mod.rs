@@ -1,0 +1,33 @@
+//! One actor for each WebSocket, on the transport that lets it live while its client does not read.
+//!
+//! In: a socket that the HTTP server has upgraded, and the mount it asked for. Out: the client's
+//! messages to its dialect, the dialect's actions carried out, bytes to the socket.
+//!
+//! Who owns what: a [`Connection`] task owns the reading side and the actor; the [`Link`] is what
+//! task, actor and Router share: the socket, the outbox, what was heard last. The [`Worker`] is
+//! what all sessions of a thread share.
+//!
+//! What always holds:
+//! * a frame's header is judged before its payload is kept ([`scanner`]);
+//! * the actor is never frozen: its inbound frames come from a queue that is read only while the
+//!   actor keeps up, its output goes to the outbox's control lane;
+//! * a connection ends in bounded time: after the close frame is queued it has [`CLOSING`] seconds;
+//! * an idle session holds no buffer and no timer.
+
+mod actor;
+mod connection;
+mod link;
+pub mod scanner;
+mod transport;
+mod worker;
+
+pub use actor::{ChangeApplied, End, Ring, Session};
+pub use connection::{Connection, Handover, spawn};
+pub use link::{Link, Phase};
+pub use worker::{Counters, SessionLimits, Shared, Worker};
+
+/// Changes of subscription that may wait for an earlier one of the same session.
+pub const MAX_WAITING_CHANGES: usize = 16;
+
+/// Seconds between the close frame and the end of the connection, whatever the client does.
+pub const CLOSING: u32 = 5;
