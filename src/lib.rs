@@ -1,3 +1,4 @@
 //! ledgercast
 
+pub mod devnet;
 pub mod event;
