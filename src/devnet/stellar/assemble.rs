@@ -47,8 +47,11 @@ impl Maker<'_> {
         let refund = draft.call.as_ref().map_or(0, |call| call.refund);
         // An outer fee bump counts as one operation more.
         let paid_operations = draft.acts.len() as i64 + i64::from(fee_bump);
-        let charged =
-            if draft.charged { BASE_FEE * paid_operations + resource_fee } else { 0 };
+        let charged = if draft.charged {
+            BASE_FEE * paid_operations + resource_fee
+        } else {
+            0
+        };
         let bid = charged + i64::from(self.rng.random_range(0..100_000_u32));
 
         let mut operations = Vec::with_capacity(draft.acts.len());
@@ -71,10 +74,9 @@ impl Maker<'_> {
             cond: self.preconditions(),
             memo: draft.memo,
             operations: operations.try_into()?,
-            ext: draft
-                .call
-                .as_ref()
-                .map_or(TransactionExt::V0, |call| TransactionExt::V1(call.data.clone())),
+            ext: draft.call.as_ref().map_or(TransactionExt::V0, |call| {
+                TransactionExt::V1(call.data.clone())
+            }),
         };
         let network = self.world.network_id;
         let inner_hash = Hash(transaction.hash(network)?);
@@ -167,7 +169,12 @@ impl Maker<'_> {
                     ext: TransactionResultExt::V0,
                 },
             },
-            fee_changes: account_change(ledger, payer, (0, sequence - 1), (-charged, sequence - 1))?,
+            fee_changes: account_change(
+                ledger,
+                payer,
+                (0, sequence - 1),
+                (-charged, sequence - 1),
+            )?,
             meta: TransactionMeta::V4(TransactionMetaV4 {
                 ext: ExtensionPoint::V0,
                 tx_changes_before: account_change(
@@ -183,7 +190,12 @@ impl Maker<'_> {
                 diagnostic_events: diagnostics.try_into()?,
             }),
             refund_changes: if refund > 0 {
-                account_change(ledger, payer, (-charged, sequence), (refund - charged, sequence))?
+                account_change(
+                    ledger,
+                    payer,
+                    (-charged, sequence),
+                    (refund - charged, sequence),
+                )?
             } else {
                 LedgerEntryChanges(Vec::new().try_into()?)
             },
@@ -198,7 +210,10 @@ impl Maker<'_> {
         }
         // Years ahead of any close time, because contents must not hang on the clock.
         let end = 4_000_000_000 + self.rng.random_range(0..1_000_000);
-        Preconditions::Time(TimeBounds { min_time: TimePoint(0), max_time: TimePoint(end) })
+        Preconditions::Time(TimeBounds {
+            min_time: TimePoint(0),
+            max_time: TimePoint(end),
+        })
     }
 }
 
@@ -226,7 +241,10 @@ fn account_change(
 ) -> Xdr<LedgerEntryChanges> {
     let before = account_entry(ledger.saturating_sub(1), key, before)?;
     let after = account_entry(ledger, key, after)?;
-    let changes = vec![LedgerEntryChange::State(before), LedgerEntryChange::Updated(after)];
+    let changes = vec![
+        LedgerEntryChange::State(before),
+        LedgerEntryChange::Updated(after),
+    ];
     Ok(LedgerEntryChanges(changes.try_into()?))
 }
 

@@ -24,8 +24,9 @@ impl Maker<'_> {
     pub(super) fn payments(&mut self, operations: usize) -> Xdr<Draft> {
         let source = self.account();
         let memo = self.memo()?;
-        let acts =
-            (0..operations).map(|_| self.payment(source, &memo)).collect::<Xdr<Vec<_>>>()?;
+        let acts = (0..operations)
+            .map(|_| self.payment(source, &memo))
+            .collect::<Xdr<Vec<_>>>()?;
         Ok(self.classic(source, memo, acts))
     }
 
@@ -87,15 +88,18 @@ impl Maker<'_> {
                     starting_balance,
                 }),
             ),
-            result: inner(OperationResultTr::CreateAccount(CreateAccountResult::Success)),
+            result: inner(OperationResultTr::CreateAccount(
+                CreateAccountResult::Success,
+            )),
             changes: Vec::new(),
         };
         Ok(self.classic(source, memo, vec![act]))
     }
 
     pub(super) fn account_merge(&mut self) -> Xdr<Draft> {
-        let visitor =
-            self.world.visitor(self.ledger.saturating_sub(VISIT), self.visitors_merged);
+        let visitor = self
+            .world
+            .visitor(self.ledger.saturating_sub(VISIT), self.visitors_merged);
         self.visitors_merged += 1;
         let to = self.account();
         let memo = self.memo()?;
@@ -111,7 +115,9 @@ impl Maker<'_> {
                 id,
             )?],
             operation: operation(None, OperationBody::AccountMerge(to_muxed)),
-            result: inner(OperationResultTr::AccountMerge(AccountMergeResult::Success(balance))),
+            result: inner(OperationResultTr::AccountMerge(
+                AccountMergeResult::Success(balance),
+            )),
             changes: Vec::new(),
         };
         Ok(self.classic(visitor, memo, vec![act]))
@@ -127,8 +133,11 @@ impl Maker<'_> {
         let balance = ClaimableBalanceId::ClaimableBalanceIdTypeV0(Hash(self.rng.random()));
         let there = ScAddress::ClaimableBalance(balance.clone());
         let claim = self.one_in(2);
-        let claimant =
-            if claim { source } else { self.world.other_account(&mut self.rng, source) };
+        let claimant = if claim {
+            source
+        } else {
+            self.world.other_account(&mut self.rng, source)
+        };
         let claimants = vec![Claimant::ClaimantTypeV0(ClaimantV0 {
             destination: account_id(claimant),
             predicate: ClaimPredicate::Unconditional,
@@ -159,7 +168,9 @@ impl Maker<'_> {
                 changes: vec![
                     LedgerEntryChange::State(entry),
                     LedgerEntryChange::Removed(LedgerKey::ClaimableBalance(
-                        LedgerKeyClaimableBalance { balance_id: balance },
+                        LedgerKeyClaimableBalance {
+                            balance_id: balance,
+                        },
                     )),
                 ],
             }

@@ -32,8 +32,14 @@ pub(super) fn movement(
         None => units(amount),
         Some(id) => ScVal::Map(Some(ScMap(
             vec![
-                ScMapEntry { key: symbol("amount")?, val: units(amount) },
-                ScMapEntry { key: symbol("to_muxed_id")?, val: id },
+                ScMapEntry {
+                    key: symbol("amount")?,
+                    val: units(amount),
+                },
+                ScMapEntry {
+                    key: symbol("to_muxed_id")?,
+                    val: id,
+                },
             ]
             .try_into()?,
         ))),
@@ -65,14 +71,20 @@ pub(super) fn fee(world: &World, payer: Key, stroops: i64) -> Xdr<ContractEvent>
 }
 
 pub(super) fn clawback(asset: &AssetInfo, from: Key, amount: i64) -> Xdr<ContractEvent> {
-    let topics =
-        vec![symbol("clawback")?, ScVal::Address(address(from)), asset.label.clone()];
+    let topics = vec![
+        symbol("clawback")?,
+        ScVal::Address(address(from)),
+        asset.label.clone(),
+    ];
     contract_event(&asset.contract, topics, units(amount))
 }
 
 pub(super) fn set_authorized(asset: &AssetInfo, id: Key, on: bool) -> Xdr<ContractEvent> {
-    let topics =
-        vec![symbol("set_authorized")?, ScVal::Address(address(id)), asset.label.clone()];
+    let topics = vec![
+        symbol("set_authorized")?,
+        ScVal::Address(address(id)),
+        asset.label.clone(),
+    ];
     contract_event(&asset.contract, topics, ScVal::Bool(on))
 }
 
@@ -85,7 +97,10 @@ pub(super) fn contract_event(
         ext: ExtensionPoint::V0,
         contract_id: Some(contract.clone()),
         type_: ContractEventType::Contract,
-        body: ContractEventBody::V0(ContractEventV0 { topics: topics.try_into()?, data }),
+        body: ContractEventBody::V0(ContractEventV0 {
+            topics: topics.try_into()?,
+            data,
+        }),
     })
 }
 

@@ -39,7 +39,11 @@ impl Maker<'_> {
         let amount = self.amount(index);
         let to = self.other_account(source);
         let pay = |amount| {
-            OperationBody::Payment(PaymentOp { destination: plain(to), asset: asset.clone(), amount })
+            OperationBody::Payment(PaymentOp {
+                destination: plain(to),
+                asset: asset.clone(),
+                amount,
+            })
         };
         let payment = |result| inner(OperationResultTr::Payment(result));
         let (body, result) = match self.rng.random_range(0..7) {
@@ -68,14 +72,18 @@ impl Maker<'_> {
                     price: Price { n: 1, d: 7 },
                     offer_id: 0,
                 }),
-                inner(OperationResultTr::ManageSellOffer(ManageSellOfferResult::Underfunded)),
+                inner(OperationResultTr::ManageSellOffer(
+                    ManageSellOfferResult::Underfunded,
+                )),
             ),
             _ => (
                 OperationBody::CreateAccount(CreateAccountOp {
                     destination: account_id(to),
                     starting_balance: 10_000_000,
                 }),
-                inner(OperationResultTr::CreateAccount(CreateAccountResult::AlreadyExist)),
+                inner(OperationResultTr::CreateAccount(
+                    CreateAccountResult::AlreadyExist,
+                )),
             ),
         };
         Ok(Act {
@@ -92,7 +100,9 @@ impl Maker<'_> {
         let act = Act {
             operation: operation(
                 None,
-                OperationBody::BumpSequence(BumpSequenceOp { bump_to: SequenceNumber(0) }),
+                OperationBody::BumpSequence(BumpSequenceOp {
+                    bump_to: SequenceNumber(0),
+                }),
             ),
             result: inner(OperationResultTr::BumpSequence(BumpSequenceResult::Success)),
             events: Vec::new(),

@@ -43,7 +43,12 @@ impl Network {
             tip: Hash([0; 32]),
             next: FIRST,
         };
-        Self { world, events_per_ledger, retention, kept: RwLock::new(kept) }
+        Self {
+            world,
+            events_per_ledger,
+            retention,
+            kept: RwLock::new(kept),
+        }
     }
 
     /// Closes one ledger at `close_time` (unix seconds) and drops what is beyond the bounds. A
@@ -55,8 +60,13 @@ impl Network {
             (kept.next, kept.tip.clone(), last_time)
         };
         // Made without the lock: requests go on while a heavy ledger is encoded.
-        let closed =
-            close(&self.world, next, &tip, close_time.max(last_time), self.events_per_ledger)?;
+        let closed = close(
+            &self.world,
+            next,
+            &tip,
+            close_time.max(last_time),
+            self.events_per_ledger,
+        )?;
         let hash = closed.meta.ledger_header.hash.clone();
         let stored = encode(closed)?;
 
@@ -78,7 +88,9 @@ impl Network {
     /// The ledgers at this moment. Closing waits until the view is gone, so it must not be held
     /// across an await.
     pub(super) fn view(&self) -> View<'_> {
-        View { kept: self.kept.read().unwrap_or_else(PoisonError::into_inner) }
+        View {
+            kept: self.kept.read().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 }
 

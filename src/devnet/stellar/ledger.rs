@@ -54,7 +54,11 @@ pub(super) fn close(
 
     let tx_set = transaction_set(previous, &applied)?;
     let results = TransactionResultSet {
-        results: applied.iter().map(|t| t.result.clone()).collect::<Vec<_>>().try_into()?,
+        results: applied
+            .iter()
+            .map(|t| t.result.clone())
+            .collect::<Vec<_>>()
+            .try_into()?,
     };
     let signed = signature(&mut maker.rng, validator(world))?.signature;
     let header = LedgerHeader {
@@ -121,16 +125,21 @@ fn transaction_set(previous: &Hash, applied: &[Applied]) -> Xdr<GeneralizedTrans
     let sorted = |contract: bool| {
         let mut phase: Vec<&Applied> = applied.iter().filter(|t| t.contract == contract).collect();
         phase.sort_by(|a, b| a.result.transaction_hash.cmp(&b.result.transaction_hash));
-        phase.into_iter().map(|t| t.envelope.clone()).collect::<Vec<_>>()
+        phase
+            .into_iter()
+            .map(|t| t.envelope.clone())
+            .collect::<Vec<_>>()
     };
     let classic = sorted(false);
     let classic = if classic.is_empty() {
         Vec::new()
     } else {
-        vec![TxSetComponent::TxsetCompTxsMaybeDiscountedFee(TxSetComponentTxsMaybeDiscountedFee {
-            base_fee: Some(BASE_FEE),
-            txs: classic.try_into()?,
-        })]
+        vec![TxSetComponent::TxsetCompTxsMaybeDiscountedFee(
+            TxSetComponentTxsMaybeDiscountedFee {
+                base_fee: Some(BASE_FEE),
+                txs: classic.try_into()?,
+            },
+        )]
     };
     let clusters = sorted(true)
         .chunks(CLUSTER)

@@ -17,21 +17,31 @@ const MAX_ATOMS: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plan {
     /// Payments of native and issued assets in one transaction.
-    Payments { operations: usize },
+    Payments {
+        operations: usize,
+    },
     CreateAccount,
     AccountMerge,
     /// A path payment that crosses this many offers and pools; none when it sends what it delivers.
-    Path { atoms: usize },
+    Path {
+        atoms: usize,
+    },
     /// An offer that takes this many others. `empty` adds one claim of nothing for nothing, which
     /// a ledger can hold, which moves nothing, and which is no trade.
-    Offer { atoms: usize, empty: bool },
+    Offer {
+        atoms: usize,
+        empty: bool,
+    },
     /// A claimable balance made or claimed.
     Balance,
     /// A clawback or a change of authorisation by an issuer: an event, but no payment.
     Issuer,
     /// A call of a contract that emits `events` of its own and moves assets `transfers` times
     /// through their contracts.
-    Contract { events: usize, transfers: usize },
+    Contract {
+        events: usize,
+        transfers: usize,
+    },
     /// A classic transaction that was charged and did nothing.
     Failed,
     /// A contract call that trapped: charged and partly refunded.
@@ -91,27 +101,47 @@ fn next(rng: &mut ChaCha8Rng, left: usize) -> Plan {
     }
     match left {
         2 => Plan::Failed,
-        3 => Plan::Contract { events: 0, transfers: 0 },
+        3 => Plan::Contract {
+            events: 0,
+            transfers: 0,
+        },
         // 32 draws did not fit, so little is left: one contract call fills it. If against all odds
         // much is left, it takes 11 of at least 15, and what stays can be filled again.
-        4..15 => Plan::Contract { events: left - 3, transfers: 0 },
-        _ => Plan::Contract { events: 8, transfers: 0 },
+        4..15 => Plan::Contract {
+            events: left - 3,
+            transfers: 0,
+        },
+        _ => Plan::Contract {
+            events: 8,
+            transfers: 0,
+        },
     }
 }
 
 fn any(rng: &mut ChaCha8Rng) -> Plan {
     match rng.random_range(0..100) {
-        0..30 => Plan::Payments { operations: operations(rng) },
+        0..30 => Plan::Payments {
+            operations: operations(rng),
+        },
         30..35 => Plan::CreateAccount,
         35..38 => Plan::AccountMerge,
-        38..50 => Plan::Path { atoms: rng.random_range(0..=MAX_ATOMS / 2) },
-        50..64 => Plan::Offer { atoms: atoms(rng), empty: rng.random_ratio(1, 12) },
+        38..50 => Plan::Path {
+            atoms: rng.random_range(0..=MAX_ATOMS / 2),
+        },
+        50..64 => Plan::Offer {
+            atoms: atoms(rng),
+            empty: rng.random_ratio(1, 12),
+        },
         64..67 => Plan::Balance,
         67..69 => Plan::Issuer,
-        69..81 => Plan::Contract { events: rng.random_range(0..6), transfers: 0 },
-        81..90 => {
-            Plan::Contract { events: rng.random_range(0..3), transfers: rng.random_range(1..4) }
-        }
+        69..81 => Plan::Contract {
+            events: rng.random_range(0..6),
+            transfers: 0,
+        },
+        81..90 => Plan::Contract {
+            events: rng.random_range(0..3),
+            transfers: rng.random_range(1..4),
+        },
         90..98 => Plan::Failed,
         _ => Plan::Trapped,
     }
@@ -129,7 +159,11 @@ fn operations(rng: &mut ChaCha8Rng) -> usize {
 
 /// Half of all offers only enter the book.
 fn atoms(rng: &mut ChaCha8Rng) -> usize {
-    if rng.random_ratio(1, 2) { 0 } else { rng.random_range(1..=MAX_ATOMS) }
+    if rng.random_ratio(1, 2) {
+        0
+    } else {
+        rng.random_range(1..=MAX_ATOMS)
+    }
 }
 
 #[cfg(test)]

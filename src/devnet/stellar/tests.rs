@@ -7,12 +7,11 @@ use stellar_xdr::{
     AccountMergeResult, Asset, ClaimAtom, ContractEvent, ContractEventBody, ContractEventType,
     ContractId, ContractIdPreimage, FeeBumpTransactionInnerTx, GeneralizedTransactionSet, Hash,
     InnerTransactionResultResult, LedgerCloseMeta, LedgerCloseMetaV2, LedgerEntryChange,
-    LedgerEntryData, LedgerHeaderHistoryEntry, Limits, ManageBuyOfferResult,
-    ManageSellOfferResult, Memo, MuxedAccount, OperationBody, OperationMetaV2, OperationResult,
-    OperationResultTr, PathPaymentStrictReceiveResult, PathPaymentStrictSendResult, ReadXdr,
-    ScVal, Transaction, TransactionEnvelope, TransactionEventStage, TransactionMeta,
-    TransactionMetaV4, TransactionPhase, TransactionResultMetaV1, TransactionResultResult,
-    TxSetComponent, WriteXdr,
+    LedgerEntryData, LedgerHeaderHistoryEntry, Limits, ManageBuyOfferResult, ManageSellOfferResult,
+    Memo, MuxedAccount, OperationBody, OperationMetaV2, OperationResult, OperationResultTr,
+    PathPaymentStrictReceiveResult, PathPaymentStrictSendResult, ReadXdr, ScVal, Transaction,
+    TransactionEnvelope, TransactionEventStage, TransactionMeta, TransactionMetaV4,
+    TransactionPhase, TransactionResultMetaV1, TransactionResultResult, TxSetComponent, WriteXdr,
 };
 
 use super::history::Network;
@@ -35,7 +34,11 @@ fn ledgers(network: &Network) -> Vec<LedgerCloseMetaV2> {
         Ok(LedgerCloseMeta::V2(meta)) => meta,
         other => panic!("{other:?}"),
     };
-    network.view().from(0).map(|ledger| decode(&ledger.metadata)).collect()
+    network
+        .view()
+        .from(0)
+        .map(|ledger| decode(&ledger.metadata))
+        .collect()
 }
 
 #[derive(Default, Debug)]
@@ -66,7 +69,9 @@ fn count(meta: &LedgerCloseMetaV2, count: &mut Count) {
     let mut envelopes = envelopes(meta);
     for processing in meta.tx_processing.iter() {
         let hash = processing.result.transaction_hash.clone();
-        let envelope = envelopes.remove(&hash).expect("an envelope for every result");
+        let envelope = envelopes
+            .remove(&hash)
+            .expect("an envelope for every result");
         transaction(&envelope, processing, count);
     }
     assert!(envelopes.is_empty(), "a result for every envelope");
@@ -84,13 +89,18 @@ fn envelopes(meta: &LedgerCloseMetaV2) -> HashMap<Hash, TransactionEnvelope> {
                 }
             }
             TransactionPhase::V1(parallel) => {
-                let clusters = parallel.execution_stages.iter().flat_map(|stage| stage.0.iter());
+                let clusters = parallel
+                    .execution_stages
+                    .iter()
+                    .flat_map(|stage| stage.0.iter());
                 all.extend(clusters.flat_map(|cluster| cluster.0.iter().cloned()));
             }
         }
     }
     let network_id = Sha256::digest(PASSPHRASE).into();
-    all.into_iter().map(|e| (Hash(e.hash(network_id).unwrap()), e)).collect()
+    all.into_iter()
+        .map(|e| (Hash(e.hash(network_id).unwrap()), e))
+        .collect()
 }
 
 fn transaction(
@@ -109,8 +119,9 @@ fn transaction(
             InnerTransactionResultResult::TxSuccess(results) => Some(results),
             other => panic!("{other:?}"),
         },
-        TransactionResultResult::TxFailed(_)
-        | TransactionResultResult::TxFeeBumpInnerFailed(_) => None,
+        TransactionResultResult::TxFailed(_) | TransactionResultResult::TxFeeBumpInnerFailed(_) => {
+            None
+        }
         other => panic!("{other:?}"),
     };
     contract_events(meta, count);
@@ -118,22 +129,39 @@ fn transaction(
     for event in meta.events.iter() {
         count.see(format!("fee {:?}", event.stage));
         let ContractEventBody::V0(body) = &event.event.body;
-        let ScVal::I128(amount) = &body.data else { panic!("{:?}", body.data) };
+        let ScVal::I128(amount) = &body.data else {
+            panic!("{:?}", body.data)
+        };
         let amount = i128::from(amount);
-        assert_eq!(amount < 0, event.stage != TransactionEventStage::BeforeAllTxs);
+        assert_eq!(
+            amount < 0,
+            event.stage != TransactionEventStage::BeforeAllTxs
+        );
         fees += amount;
     }
     assert_eq!(fees, i128::from(processing.result.result.fee_charged));
     let Some(results) = results else {
         count.see("failed");
-        assert!(meta.operations.is_empty(), "a failed transaction has no operations");
+        assert!(
+            meta.operations.is_empty(),
+            "a failed transaction has no operations"
+        );
         return;
     };
-    assert_eq!((tx.operations.len(), results.len()), (meta.operations.len(), results.len()));
+    assert_eq!(
+        (tx.operations.len(), results.len()),
+        (meta.operations.len(), results.len())
+    );
     count.see(format!("memo {}", tx.memo.name()));
-    let acts = tx.operations.iter().zip(results.iter()).zip(meta.operations.iter());
+    let acts = tx
+        .operations
+        .iter()
+        .zip(results.iter())
+        .zip(meta.operations.iter());
     for ((operation, result), meta) in acts {
-        let OperationResult::OpInner(result) = result else { panic!("{result:?}") };
+        let OperationResult::OpInner(result) = result else {
+            panic!("{result:?}")
+        };
         let payments = payments(&operation.body, result, meta, count);
         count.kind("payment", payments);
         for atom in atoms(result) {
@@ -162,7 +190,10 @@ fn inner(envelope: &TransactionEnvelope, count: &mut Count) -> Transaction {
 }
 
 fn contract_events(meta: &TransactionMetaV4, count: &mut Count) {
-    let own = meta.operations.iter().flat_map(|operation| operation.events.iter());
+    let own = meta
+        .operations
+        .iter()
+        .flat_map(|operation| operation.events.iter());
     for event in own.chain(meta.events.iter().map(|event| &event.event)) {
         assert_ne!(event.type_, ContractEventType::Diagnostic);
         count.kind("contract_event", 1);
@@ -175,7 +206,11 @@ fn contract_events(meta: &TransactionMetaV4, count: &mut Count) {
                 count.see("unified with receiver id");
             }
         } else if body.topics.first() == Some(&super::events::symbol("transfer").unwrap()) {
-            count.see(if body.topics.len() == 4 { "forged transfer" } else { "token transfer" });
+            count.see(if body.topics.len() == 4 {
+                "forged transfer"
+            } else {
+                "token transfer"
+            });
         }
     }
     if !meta.diagnostic_events.is_empty() {
@@ -188,9 +223,7 @@ fn verified(event: &ContractEvent) -> bool {
     let ContractEventBody::V0(body) = &event.body;
     let asset = match body.topics.last() {
         Some(ScVal::String(label)) => match label.to_utf8_string_lossy().split_once(':') {
-            Some((code, issuer)) => {
-                asset(code, issuer).unwrap_or(Asset::Native)
-            }
+            Some((code, issuer)) => asset(code, issuer).unwrap_or(Asset::Native),
             None => Asset::Native,
         },
         _ => Asset::Native,
@@ -233,7 +266,10 @@ fn payments(
         }
         (OperationBody::CreateAccount(_), _)
         | (OperationBody::CreateClaimableBalance(_), _)
-        | (OperationBody::AccountMerge(_), OperationResultTr::AccountMerge(AccountMergeResult::Success(_)))
+        | (
+            OperationBody::AccountMerge(_),
+            OperationResultTr::AccountMerge(AccountMergeResult::Success(_)),
+        )
         | (OperationBody::PathPaymentStrictSend(_), _)
         | (OperationBody::PathPaymentStrictReceive(_), _) => 1,
         (OperationBody::ClaimClaimableBalance(_), _) => {
@@ -265,9 +301,9 @@ fn atoms(result: &OperationResultTr) -> Vec<&ClaimAtom> {
         OperationResultTr::PathPaymentStrictSend(PathPaymentStrictSendResult::Success(success)) => {
             success.offers.iter().collect()
         }
-        OperationResultTr::PathPaymentStrictReceive(
-            PathPaymentStrictReceiveResult::Success(success),
-        ) => success.offers.iter().collect(),
+        OperationResultTr::PathPaymentStrictReceive(PathPaymentStrictReceiveResult::Success(
+            success,
+        )) => success.offers.iter().collect(),
         _ => Vec::new(),
     }
 }
@@ -299,23 +335,69 @@ fn the_mixture_has_everything_that_a_reader_must_know() {
     for meta in ledgers(&network(1, 2_000, 12)) {
         count(&meta, &mut found);
     }
-    for kind in ["ledger", "transaction", "contract_event", "payment", "trade"] {
+    for kind in [
+        "ledger",
+        "transaction",
+        "contract_event",
+        "payment",
+        "trade",
+    ] {
         assert!(found.kinds[kind] > 0, "{kind}");
     }
     for what in [
-        "0 topics", "1 topics", "2 topics", "3 topics", "4 topics", "Contract", "System",
-        "diagnostics", "failed", "fee bump", "forged transfer", "token transfer",
-        "fee BeforeAllTxs", "fee AfterTx", "fee AfterAllTxs", "atom V0", "atom OrderBook",
-        "atom LiquidityPool", "atom without amounts", "largest amount", "smallest amount",
-        "memo None", "memo Text", "memo Id", "memo Hash", "memo Return", "muxed destination",
-        "unified transfer", "unified mint", "unified burn", "unified fee", "unified clawback",
-        "unified set_authorized", "unified with receiver id",
-        "Payment", "CreateAccount", "AccountMerge", "PathPaymentStrictSend",
-        "PathPaymentStrictReceive", "ManageSellOffer", "ManageBuyOffer",
-        "CreatePassiveSellOffer", "CreateClaimableBalance", "ClaimClaimableBalance", "Clawback",
-        "SetTrustLineFlags", "InvokeHostFunction",
+        "0 topics",
+        "1 topics",
+        "2 topics",
+        "3 topics",
+        "4 topics",
+        "Contract",
+        "System",
+        "diagnostics",
+        "failed",
+        "fee bump",
+        "forged transfer",
+        "token transfer",
+        "fee BeforeAllTxs",
+        "fee AfterTx",
+        "fee AfterAllTxs",
+        "atom V0",
+        "atom OrderBook",
+        "atom LiquidityPool",
+        "atom without amounts",
+        "largest amount",
+        "smallest amount",
+        "memo None",
+        "memo Text",
+        "memo Id",
+        "memo Hash",
+        "memo Return",
+        "muxed destination",
+        "unified transfer",
+        "unified mint",
+        "unified burn",
+        "unified fee",
+        "unified clawback",
+        "unified set_authorized",
+        "unified with receiver id",
+        "Payment",
+        "CreateAccount",
+        "AccountMerge",
+        "PathPaymentStrictSend",
+        "PathPaymentStrictReceive",
+        "ManageSellOffer",
+        "ManageBuyOffer",
+        "CreatePassiveSellOffer",
+        "CreateClaimableBalance",
+        "ClaimClaimableBalance",
+        "Clawback",
+        "SetTrustLineFlags",
+        "InvokeHostFunction",
     ] {
-        assert!(found.seen.contains_key(what), "{what} is missing in {:#?}", found.seen);
+        assert!(
+            found.seen.contains_key(what),
+            "{what} is missing in {:#?}",
+            found.seen
+        );
     }
 }
 
@@ -323,13 +405,16 @@ fn the_mixture_has_everything_that_a_reader_must_know() {
 fn each_ledger_names_the_one_before() {
     let network = network(5, 30, 10);
     let mut previous = Hash([0; 32]);
-    let mut sequence = 1_000;
-    for (meta, stored) in ledgers(&network).into_iter().zip(network.view().from(0)) {
+    let pairs = ledgers(&network).into_iter().zip(network.view().from(0));
+    for (sequence, (meta, stored)) in (1_000..).zip(pairs) {
         let entry = &meta.ledger_header;
         assert_eq!(entry.header.previous_ledger_hash, previous);
         assert_eq!(entry.header.ledger_seq, sequence);
         assert_eq!(entry.hash, sha256(&entry.header).unwrap());
-        assert_eq!(entry.header.scp_value.tx_set_hash, sha256(&meta.tx_set).unwrap());
+        assert_eq!(
+            entry.header.scp_value.tx_set_hash,
+            sha256(&meta.tx_set).unwrap()
+        );
         assert_eq!(stored.hash, entry.hash.to_string());
         let GeneralizedTransactionSet::V1(set) = &meta.tx_set;
         assert_eq!(set.previous_ledger_hash, previous);
@@ -337,7 +422,6 @@ fn each_ledger_names_the_one_before() {
             LedgerHeaderHistoryEntry::from_xdr_base64(&stored.header, Limits::none()).unwrap();
         assert_eq!(&header, entry);
         previous = entry.hash.clone();
-        sequence += 1;
     }
 }
 
@@ -347,25 +431,33 @@ fn transactions_say_the_same_as_their_ledgers() {
     for (meta, stored) in ledgers(&network).into_iter().zip(network.view().from(0)) {
         let envelopes = envelopes(&meta);
         assert_eq!(meta.tx_processing.len(), stored.transactions.len());
-        for (order, (processing, item)) in
-            meta.tx_processing.iter().zip(&stored.transactions).enumerate()
+        for (order, (processing, item)) in meta
+            .tx_processing
+            .iter()
+            .zip(&stored.transactions)
+            .enumerate()
         {
             let json: serde_json::Value =
                 serde_json::from_str(&format!("{{{}}}", item.members)).unwrap();
-            let base64 = |value: &dyn Fn() -> String| value();
             let result = &processing.result;
             assert_eq!(json["txHash"], result.transaction_hash.to_string());
             assert_eq!(json["applicationOrder"], order + 1);
             assert_eq!(json["ledger"], stored.sequence);
             assert_eq!(
                 json["envelopeXdr"],
-                base64(&|| {
-                    envelopes[&result.transaction_hash].to_xdr_base64(Limits::none()).unwrap()
-                })
+                envelopes[&result.transaction_hash]
+                        .to_xdr_base64(Limits::none())
+                        .unwrap()
             );
-            assert_eq!(json["resultXdr"], result.result.to_xdr_base64(Limits::none()).unwrap());
+            assert_eq!(
+                json["resultXdr"],
+                result.result.to_xdr_base64(Limits::none()).unwrap()
+            );
             let meta = &processing.tx_apply_processing;
-            assert_eq!(json["resultMetaXdr"], meta.to_xdr_base64(Limits::none()).unwrap());
+            assert_eq!(
+                json["resultMetaXdr"],
+                meta.to_xdr_base64(Limits::none()).unwrap()
+            );
         }
     }
 }
@@ -396,7 +488,10 @@ fn history_is_bounded_and_time_never_goes_back() {
         network.close_next(time).unwrap();
     }
     let view = network.view();
-    assert_eq!((view.oldest().sequence, view.latest().sequence), (1_002, 1_004));
+    assert_eq!(
+        (view.oldest().sequence, view.latest().sequence),
+        (1_002, 1_004)
+    );
     assert_eq!(view.oldest().close_time, 101);
     assert!(view.get(1_001).is_none() && view.get(1_002).is_some() && view.get(1_005).is_none());
 }

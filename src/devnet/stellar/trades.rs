@@ -6,9 +6,9 @@ use stellar_xdr::{
     CreatePassiveSellOfferOp, ManageBuyOfferOp, ManageBuyOfferResult, ManageOfferSuccessResult,
     ManageOfferSuccessResultOffer, ManageSellOfferOp, ManageSellOfferResult, OfferEntry,
     OfferEntryExt, OperationBody, OperationResultTr, PathPaymentStrictReceiveOp,
-    PathPaymentStrictReceiveResult, PathPaymentStrictReceiveResultSuccess,
-    PathPaymentStrictSendOp, PathPaymentStrictSendResult, PathPaymentStrictSendResultSuccess,
-    Price, ScAddress, SimplePaymentResult, Uint256,
+    PathPaymentStrictReceiveResult, PathPaymentStrictReceiveResultSuccess, PathPaymentStrictSendOp,
+    PathPaymentStrictSendResult, PathPaymentStrictSendResultSuccess, Price, ScAddress,
+    SimplePaymentResult, Uint256,
 };
 
 use super::draft::{Act, Draft, Maker, inner, operation};
@@ -38,19 +38,34 @@ impl Maker<'_> {
         let send = self.world.asset(&mut self.rng);
         let (dest, chain) = if atoms == 0 {
             let amount = self.amount(send);
-            let nothing =
-                Chain { atoms: vec![], events: vec![], path: vec![], paid: amount, got: amount };
+            let nothing = Chain {
+                atoms: vec![],
+                events: vec![],
+                path: vec![],
+                paid: amount,
+                got: amount,
+            };
             (send, nothing)
         } else {
             let dest = self.asset_except(&[send]);
             (dest, self.chain(source, send, dest, atoms, MAX_BETWEEN)?)
         };
-        let to = if self.one_in(5) { source } else { self.other_account(source) };
+        let to = if self.one_in(5) {
+            source
+        } else {
+            self.other_account(source)
+        };
         let to_muxed = self.receiver(to);
         let delivered = &self.world.assets[dest];
         let id = receiver_id(&to_muxed, &memo)?;
         let mut events = chain.events;
-        events.push(movement(delivered, &address(source), &address(to), chain.got, id)?);
+        events.push(movement(
+            delivered,
+            &address(source),
+            &address(to),
+            chain.got,
+            id,
+        )?);
         let last = SimplePaymentResult {
             destination: account_id(to),
             asset: delivered.asset.clone(),
@@ -113,19 +128,35 @@ impl Maker<'_> {
         let buy = self.asset_except(&[sell]);
         let mut chain = if atoms == 0 {
             let (paid, got) = (0, 0);
-            Chain { atoms: vec![], events: vec![], path: vec![], paid, got }
+            Chain {
+                atoms: vec![],
+                events: vec![],
+                path: vec![],
+                paid,
+                got,
+            }
         } else {
             self.chain(source, sell, buy, atoms, 0)?
         };
         if empty {
             let maker = self.other_account(source);
-            self.take(&mut chain, source, Counterparty::Account(maker), (sell, 0), (buy, 0))?;
+            self.take(
+                &mut chain,
+                source,
+                Counterparty::Account(maker),
+                (sell, 0),
+                (buy, 0),
+            )?;
         }
         let price = price(self.world.assets[sell].worth, self.world.assets[buy].worth);
         let selling = self.world.assets[sell].asset.clone();
         let buying = self.world.assets[buy].asset.clone();
         // Without a counterparty all of it stays in the book.
-        let rest = if atoms == 0 || self.one_in(2) { self.amount(sell) } else { 0 };
+        let rest = if atoms == 0 || self.one_in(2) {
+            self.amount(sell)
+        } else {
+            0
+        };
         let entered = if rest == 0 {
             ManageOfferSuccessResultOffer::Deleted
         } else {
@@ -160,7 +191,10 @@ impl Maker<'_> {
                     selling,
                     buying,
                     buy_amount: chain.got.max(1),
-                    price: Price { n: price.d, d: price.n },
+                    price: Price {
+                        n: price.d,
+                        d: price.n,
+                    },
                     offer_id: 0,
                 }),
                 OperationResultTr::ManageBuyOffer(ManageBuyOfferResult::Success(success)),
@@ -210,7 +244,10 @@ impl Maker<'_> {
         let mut chain = Chain {
             atoms: Vec::with_capacity(atoms),
             events: Vec::with_capacity(2 * atoms),
-            path: route[1..=between].iter().map(|i| self.world.assets[*i].asset.clone()).collect(),
+            path: route[1..=between]
+                .iter()
+                .map(|i| self.world.assets[*i].asset.clone())
+                .collect(),
             paid,
             got: paid,
         };
@@ -228,7 +265,9 @@ impl Maker<'_> {
             let bought = chain.got;
             let sold = self.world.worth(pair[1], xlm);
             let weights: Vec<i64> = (0..here).map(|_| self.rng.random_range(50..=100)).collect();
-            let shares = share(bought, &weights).into_iter().zip(share(sold, &weights));
+            let shares = share(bought, &weights)
+                .into_iter()
+                .zip(share(sold, &weights));
             for (bought, sold) in shares {
                 let maker = match self.rng.random_range(0..20) {
                     0..6 => Counterparty::Pool,
@@ -292,8 +331,12 @@ impl Maker<'_> {
             ),
         };
         let here = address(taker);
-        chain.events.push(movement(from, &here, &there, amount_bought, None)?);
-        chain.events.push(movement(to, &there, &here, amount_sold, None)?);
+        chain
+            .events
+            .push(movement(from, &here, &there, amount_bought, None)?);
+        chain
+            .events
+            .push(movement(to, &there, &here, amount_sold, None)?);
         chain.atoms.push(atom);
         Ok(())
     }
@@ -326,7 +369,11 @@ fn share(total: i64, weights: &[i64]) -> Vec<i64> {
         .map(|(i, weight)| {
             let part = i128::from(total) * i128::from(*weight) / i128::from(all);
             // A part of an i64 is an i64.
-            let part = if i + 1 == weights.len() { left } else { part as i64 };
+            let part = if i + 1 == weights.len() {
+                left
+            } else {
+                part as i64
+            };
             left -= part;
             part
         })
@@ -340,7 +387,10 @@ fn price(of: u64, other: u64) -> Price {
     while n > limit || d > limit {
         (n, d) = (n / 10, d / 10);
     }
-    Price { n: n.max(1) as i32, d: d.max(1) as i32 }
+    Price {
+        n: n.max(1) as i32,
+        d: d.max(1) as i32,
+    }
 }
 
 #[cfg(test)]
@@ -355,7 +405,19 @@ mod tests {
 
     #[test]
     fn prices_fit_their_fraction() {
-        assert_eq!(price(9_000_000_000, 10_000), Price { n: 900_000_000, d: 1_000 });
-        assert_eq!(price(9_000_000_000, 30), Price { n: 900_000_000, d: 3 });
+        assert_eq!(
+            price(9_000_000_000, 10_000),
+            Price {
+                n: 900_000_000,
+                d: 1_000
+            }
+        );
+        assert_eq!(
+            price(9_000_000_000, 30),
+            Price {
+                n: 900_000_000,
+                d: 3
+            }
+        );
     }
 }

@@ -95,7 +95,9 @@ impl World {
             assets,
             contracts,
             seed,
-            accounts: (0..accounts as u64).map(|index| draw(seed, "account", index)).collect(),
+            accounts: (0..accounts as u64)
+                .map(|index| draw(seed, "account", index))
+                .collect(),
         })
     }
 
@@ -133,7 +135,11 @@ impl World {
 
     /// Any asset, the native one as often as all issued ones together.
     pub fn asset(&self, rng: &mut ChaCha8Rng) -> AssetIndex {
-        if rng.random_ratio(1, 2) { 0 } else { self.issued_asset(rng) }
+        if rng.random_ratio(1, 2) {
+            0
+        } else {
+            self.issued_asset(rng)
+        }
     }
 
     pub fn issued_asset(&self, rng: &mut ChaCha8Rng) -> AssetIndex {
@@ -150,7 +156,11 @@ impl World {
     pub fn pool(&self, one: AssetIndex, other: AssetIndex) -> Xdr<PoolId> {
         let (one, other) = (&self.assets[one].asset, &self.assets[other].asset);
         // The protocol orders the two sides; the id of the pair is the same from either side.
-        let (asset_a, asset_b) = if one < other { (one, other) } else { (other, one) };
+        let (asset_a, asset_b) = if one < other {
+            (one, other)
+        } else {
+            (other, one)
+        };
         let parameters = LiquidityPoolParameters::LiquidityPoolConstantProduct(
             LiquidityPoolConstantProductParameters {
                 asset_a: asset_a.clone(),
@@ -182,7 +192,13 @@ impl AssetInfo {
         };
         let contract = contract_id(network_id, ContractIdPreimage::Asset(asset.clone()))?;
         let label = ScVal::String(stellar_xdr::ScString(label.try_into()?));
-        Ok(Self { asset, issuer, contract, label, worth })
+        Ok(Self {
+            asset,
+            issuer,
+            contract,
+            label,
+            worth,
+        })
     }
 }
 
@@ -209,7 +225,10 @@ pub(super) fn plain(key: Key) -> MuxedAccount {
 }
 
 pub(super) fn muxed(key: Key, id: u64) -> MuxedAccount {
-    MuxedAccount::MuxedEd25519(MuxedAccountMed25519 { id, ed25519: Uint256(key) })
+    MuxedAccount::MuxedEd25519(MuxedAccountMed25519 {
+        id,
+        ed25519: Uint256(key),
+    })
 }
 
 /// The account behind a possibly multiplexed address.
@@ -241,7 +260,9 @@ mod tests {
     #[test]
     fn asset_contracts_have_the_addresses_of_the_real_networks() {
         let native = |passphrase| {
-            World::new(1, 2, passphrase).unwrap().assets[0].contract.to_string()
+            World::new(1, 2, passphrase).unwrap().assets[0]
+                .contract
+                .to_string()
         };
         assert_eq!(
             native("Public Global Stellar Network ; September 2015"),

@@ -43,7 +43,11 @@ pub(super) struct Failure {
 
 impl Failure {
     fn new(code: i32, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), data: None }
+        Self {
+            code,
+            message: message.into(),
+            data: None,
+        }
     }
 }
 
@@ -74,7 +78,10 @@ pub(in crate::devnet) async fn serve(
             .finish();
     }
     let content_type = request.headers().get(header::CONTENT_TYPE);
-    if !content_type.and_then(|value| value.to_str().ok()).is_some_and(is_json) {
+    if !content_type
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(is_json)
+    {
         return HttpResponse::UnsupportedMediaType().finish();
     }
     let mut body = Vec::new();
@@ -86,7 +93,9 @@ pub(in crate::devnet) async fn serve(
         }
     }
     match answer(&network, &body) {
-        Ok(Some(json)) => HttpResponse::Ok().content_type("application/json").body(json),
+        Ok(Some(json)) => HttpResponse::Ok()
+            .content_type("application/json")
+            .body(json),
         Ok(None) => HttpResponse::NoContent().finish(),
         Err(error) => plain(&error),
     }
@@ -102,11 +111,15 @@ fn plain(text: &str) -> HttpResponse {
 /// `application/json`, with no other charset than utf-8.
 fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
-    parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json"))
-        && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
-            !name.trim().eq_ignore_ascii_case("charset")
-                || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-        })
+    parts
+        .next()
+        .is_some_and(|media| media.eq_ignore_ascii_case("application/json"))
+        && parts
+            .filter_map(|parameter| parameter.split_once('='))
+            .all(|(name, value)| {
+                !name.trim().eq_ignore_ascii_case("charset")
+                    || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            })
 }
 
 /// The response body, `None` if only notifications came, or why the body is no JSON.
@@ -121,8 +134,10 @@ pub(super) fn answer(network: &Network, body: &[u8]) -> Result<Option<String>, S
         let failure = Failure::new(INVALID_REQUEST, "empty request batch");
         return Ok(Some(envelope("null", Err(failure))));
     }
-    let answers: Vec<String> =
-        batch.into_iter().filter_map(|request| one(network, request)).collect();
+    let answers: Vec<String> = batch
+        .into_iter()
+        .filter_map(|request| one(network, request))
+        .collect();
     Ok((!answers.is_empty()).then(|| format!("[{}]", answers.join(","))))
 }
 
@@ -152,7 +167,9 @@ fn envelope(id: &str, answer: Answer) -> String {
         Err(failure) => {
             let (code, message) = (failure.code, Value::from(failure.message));
             let data = failure.data.map(Value::from);
-            let data = data.map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
+            let data = data
+                .map(|data| format!(r#","data":{data}"#))
+                .unwrap_or_default();
             format!(
                 r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#
             )
