@@ -88,13 +88,8 @@ impl Default for Settings {
 /// Why a network could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error(
-        "devnet cannot listen on {address}: {source}; choose another address, or port 0 to take a free one"
-    )]
-    Listen {
-        address: SocketAddr,
-        source: io::Error,
-    },
+    #[error("devnet cannot listen on {address}: {source}; choose another address, or port 0 to take a free one")]
+    Listen { address: SocketAddr, source: io::Error },
     #[error("devnet accounts is {0}; give at least 2, so that a payment has two sides")]
     Accounts(usize),
     #[error("devnet events per ledger is {0}; give at most {MAX_EVENTS}")]
@@ -162,11 +157,7 @@ pub async fn start(settings: Settings) -> Result<Devnet, Error> {
         })
         .map_err(Error::Thread)?;
     is_ready.await.map_err(|_| Error::Stopped)??;
-    Ok(Devnet {
-        address,
-        stop,
-        stopped,
-    })
+    Ok(Devnet { address, stop, stopped })
 }
 
 fn check(settings: &Settings) -> Result<(), Error> {
@@ -197,10 +188,8 @@ async fn run(
 ) {
     let started = network(&settings).and_then(|network| {
         let network = web::Data::new(network);
-        let server = server(network.clone(), listener).map_err(|source| Error::Listen {
-            address: settings.listen,
-            source,
-        })?;
+        let server =
+            server(network.clone(), listener).map_err(|source| Error::Listen { address: settings.listen, source })?;
         Ok((network, server))
     });
     let (network, server) = match started {
@@ -236,16 +225,11 @@ fn network(settings: &Settings) -> Result<Network, Error> {
     Ok(network)
 }
 
-fn server(
-    network: web::Data<Network>,
-    listener: TcpListener,
-) -> io::Result<actix_web::dev::Server> {
+fn server(network: web::Data<Network>, listener: TcpListener) -> io::Result<actix_web::dev::Server> {
     let app = move || {
         // The factory runs on the thread that serves. A thread without a name serves as well.
         let _ = rustix::thread::set_name(c"devnet-http");
-        App::new()
-            .app_data(network.clone())
-            .default_service(web::to(stellar::serve))
+        App::new().app_data(network.clone()).default_service(web::to(stellar::serve))
     };
     let server = HttpServer::new(app)
         .workers(1)
@@ -271,6 +255,5 @@ async fn tick(network: &Network, every: Duration) -> Error {
 
 /// Seconds since 1970, 0 for a clock that is set before.
 fn unix(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
+    time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -10,8 +10,7 @@ use super::*;
 fn exchange(address: SocketAddr, head: &str, body: &[u8]) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();
-    let head =
-        format!("{head}\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    let head = format!("{head}\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     // The server may answer and close before it has read all.
     let _ = stream.write_all(body);
@@ -19,10 +18,7 @@ fn exchange(address: SocketAddr, head: &str, body: &[u8]) -> (u16, String) {
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8(answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
-    (
-        head.split(' ').nth(1).unwrap().parse().unwrap(),
-        body.to_owned(),
-    )
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
 
 const JSON: &str = "POST / HTTP/1.1\r\nContent-Type: application/json";
@@ -37,10 +33,7 @@ fn latest(address: SocketAddr) -> u64 {
 
 #[tokio::test]
 async fn it_closes_ledgers_until_it_is_stopped() {
-    let settings = Settings {
-        ledger_interval: Duration::from_millis(20),
-        ..Settings::default()
-    };
+    let settings = Settings { ledger_interval: Duration::from_millis(20), ..Settings::default() };
     let devnet = start(settings.clone()).await.unwrap();
     let address = devnet.address();
     assert_eq!(devnet.url(), format!("http://{address}"));
@@ -49,26 +42,13 @@ async fn it_closes_ledgers_until_it_is_stopped() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 
-    let taken = start(Settings {
-        listen: address,
-        ..settings.clone()
-    })
-    .await
-    .unwrap_err();
+    let taken = start(Settings { listen: address, ..settings.clone() }).await.unwrap_err();
     let text = taken.to_string();
-    assert!(
-        text.contains(&address.to_string()) && text.contains("port 0"),
-        "{text}"
-    );
+    assert!(text.contains(&address.to_string()) && text.contains("port 0"), "{text}");
 
     devnet.stop().await;
     assert!(TcpStream::connect(address).is_err());
-    let again = start(Settings {
-        listen: address,
-        ..settings
-    })
-    .await
-    .unwrap();
+    let again = start(Settings { listen: address, ..settings }).await.unwrap();
     assert_eq!(again.address(), address);
     again.stop().await;
 }
@@ -88,38 +68,17 @@ async fn the_transport_is_that_of_the_real_server() {
     let devnet = start(Settings::default()).await.unwrap();
     let status = |head: &str, body: &[u8]| exchange(devnet.address(), head, body).0;
     assert_eq!(status("GET / HTTP/1.1", b""), 405);
-    assert_eq!(
-        status("PUT / HTTP/1.1\r\nContent-Type: application/json", HEALTH),
-        405
-    );
+    assert_eq!(status("PUT / HTTP/1.1\r\nContent-Type: application/json", HEALTH), 405);
     assert_eq!(status("POST / HTTP/1.1", HEALTH), 415);
     let typed = |kind: &str| format!("POST / HTTP/1.1\r\nContent-Type: {kind}");
     assert_eq!(status(&typed("text/plain"), HEALTH), 415);
-    assert_eq!(
-        status(&typed("application/json; charset=latin1"), HEALTH),
-        415
-    );
-    assert_eq!(
-        status(&typed("application/json; charset=UTF-8"), HEALTH),
-        200
-    );
-    assert_eq!(
-        status(
-            "POST /any/path HTTP/1.1\r\nContent-Type: application/json",
-            HEALTH
-        ),
-        200
-    );
-    assert_eq!(
-        status(JSON, br#"{"jsonrpc":"2.0","method":"getHealth"}"#),
-        204
-    );
+    assert_eq!(status(&typed("application/json; charset=latin1"), HEALTH), 415);
+    assert_eq!(status(&typed("application/json; charset=UTF-8"), HEALTH), 200);
+    assert_eq!(status("POST /any/path HTTP/1.1\r\nContent-Type: application/json", HEALTH), 200);
+    assert_eq!(status(JSON, br#"{"jsonrpc":"2.0","method":"getHealth"}"#), 204);
     assert_eq!(status(JSON, b"<html>"), 500);
     let (status, body) = exchange(devnet.address(), JSON, &vec![b' '; (512 << 10) + 1]);
-    assert_eq!(
-        (status, body.as_str()),
-        (500, "http: request body too large\n")
-    );
+    assert_eq!((status, body.as_str()), (500, "http: request body too large\n"));
     devnet.stop().await;
 }
 
@@ -127,44 +86,9 @@ async fn the_transport_is_that_of_the_real_server() {
 async fn wrong_settings_name_the_key_and_the_remedy() {
     let good = Settings::default;
     let error = async |settings| start(settings).await.unwrap_err().to_string();
-    assert!(
-        error(Settings {
-            accounts: 1,
-            ..good()
-        })
-        .await
-        .contains("accounts is 1")
-    );
-    assert!(
-        error(Settings {
-            events_per_ledger: 1 << 20,
-            ..good()
-        })
-        .await
-        .contains("at most")
-    );
-    assert!(
-        error(Settings {
-            ledger_interval: Duration::ZERO,
-            ..good()
-        })
-        .await
-        .contains("1s")
-    );
-    assert!(
-        error(Settings {
-            retention: 0,
-            ..good()
-        })
-        .await
-        .contains("retention")
-    );
-    assert!(
-        error(Settings {
-            passphrase: String::new(),
-            ..good()
-        })
-        .await
-        .contains("passphrase")
-    );
+    assert!(error(Settings { accounts: 1, ..good() }).await.contains("accounts is 1"));
+    assert!(error(Settings { events_per_ledger: 1 << 20, ..good() }).await.contains("at most"));
+    assert!(error(Settings { ledger_interval: Duration::ZERO, ..good() }).await.contains("1s"));
+    assert!(error(Settings { retention: 0, ..good() }).await.contains("retention"));
+    assert!(error(Settings { passphrase: String::new(), ..good() }).await.contains("passphrase"));
 }

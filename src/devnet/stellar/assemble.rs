@@ -4,16 +4,14 @@
 use rand::{Rng, RngExt};
 use rand_chacha::ChaCha8Rng;
 use stellar_xdr::{
-    AccountEntry, AccountEntryExt, ContractEvent, DecoratedSignature, ExtensionPoint,
-    FeeBumpTransaction, FeeBumpTransactionEnvelope, FeeBumpTransactionExt,
-    FeeBumpTransactionInnerTx, Hash, InnerTransactionResult, InnerTransactionResultExt,
-    InnerTransactionResultPair, InnerTransactionResultResult, LedgerEntry, LedgerEntryChange,
-    LedgerEntryChanges, LedgerEntryData, LedgerEntryExt, OperationMetaV2, Preconditions,
-    SequenceNumber, Signature, SignatureHint, SorobanTransactionMetaExt,
-    SorobanTransactionMetaExtV1, SorobanTransactionMetaV2, String32, Thresholds, TimeBounds,
-    TimePoint, Transaction, TransactionEnvelope, TransactionEvent, TransactionEventStage,
-    TransactionExt, TransactionMeta, TransactionMetaV4, TransactionResult, TransactionResultExt,
-    TransactionResultPair, TransactionResultResult, TransactionV1Envelope,
+    AccountEntry, AccountEntryExt, ContractEvent, DecoratedSignature, ExtensionPoint, FeeBumpTransaction,
+    FeeBumpTransactionEnvelope, FeeBumpTransactionExt, FeeBumpTransactionInnerTx, Hash, InnerTransactionResult,
+    InnerTransactionResultExt, InnerTransactionResultPair, InnerTransactionResultResult, LedgerEntry,
+    LedgerEntryChange, LedgerEntryChanges, LedgerEntryData, LedgerEntryExt, OperationMetaV2, Preconditions,
+    SequenceNumber, Signature, SignatureHint, SorobanTransactionMetaExt, SorobanTransactionMetaExtV1,
+    SorobanTransactionMetaV2, String32, Thresholds, TimeBounds, TimePoint, Transaction, TransactionEnvelope,
+    TransactionEvent, TransactionEventStage, TransactionExt, TransactionMeta, TransactionMetaV4, TransactionResult,
+    TransactionResultExt, TransactionResultPair, TransactionResultResult, TransactionV1Envelope,
 };
 
 use super::draft::{Draft, Maker, RefundStage};
@@ -47,11 +45,7 @@ impl Maker<'_> {
         let refund = draft.call.as_ref().map_or(0, |call| call.refund);
         // An outer fee bump counts as one operation more.
         let paid_operations = draft.acts.len() as i64 + i64::from(fee_bump);
-        let charged = if draft.charged {
-            BASE_FEE * paid_operations + resource_fee
-        } else {
-            0
-        };
+        let charged = if draft.charged { BASE_FEE * paid_operations + resource_fee } else { 0 };
         let bid = charged + i64::from(self.rng.random_range(0..100_000_u32));
 
         let mut operations = Vec::with_capacity(draft.acts.len());
@@ -74,16 +68,12 @@ impl Maker<'_> {
             cond: self.preconditions(),
             memo: draft.memo,
             operations: operations.try_into()?,
-            ext: draft.call.as_ref().map_or(TransactionExt::V0, |call| {
-                TransactionExt::V1(call.data.clone())
-            }),
+            ext: draft.call.as_ref().map_or(TransactionExt::V0, |call| TransactionExt::V1(call.data.clone())),
         };
         let network = self.world.network_id;
         let inner_hash = Hash(transaction.hash(network)?);
-        let envelope = TransactionV1Envelope {
-            tx: transaction,
-            signatures: vec![signature(&mut self.rng, source)?].try_into()?,
-        };
+        let envelope =
+            TransactionV1Envelope { tx: transaction, signatures: vec![signature(&mut self.rng, source)?].try_into()? };
         let results = results.try_into()?;
         let (envelope, hash, result) = match draft.fee_source {
             None => (
@@ -118,10 +108,7 @@ impl Maker<'_> {
                     },
                 };
                 (
-                    TransactionEnvelope::TxFeeBump(FeeBumpTransactionEnvelope {
-                        tx: outer,
-                        signatures,
-                    }),
+                    TransactionEnvelope::TxFeeBump(FeeBumpTransactionEnvelope { tx: outer, signatures }),
                     hash,
                     if success {
                         TransactionResultResult::TxFeeBumpInnerSuccess(pair)
@@ -163,26 +150,12 @@ impl Maker<'_> {
             envelope,
             result: TransactionResultPair {
                 transaction_hash: hash,
-                result: TransactionResult {
-                    fee_charged: charged - refund,
-                    result,
-                    ext: TransactionResultExt::V0,
-                },
+                result: TransactionResult { fee_charged: charged - refund, result, ext: TransactionResultExt::V0 },
             },
-            fee_changes: account_change(
-                ledger,
-                payer,
-                (0, sequence - 1),
-                (-charged, sequence - 1),
-            )?,
+            fee_changes: account_change(ledger, payer, (0, sequence - 1), (-charged, sequence - 1))?,
             meta: TransactionMeta::V4(TransactionMetaV4 {
                 ext: ExtensionPoint::V0,
-                tx_changes_before: account_change(
-                    ledger,
-                    source,
-                    (-charged, sequence - 1),
-                    (-charged, sequence),
-                )?,
+                tx_changes_before: account_change(ledger, source, (-charged, sequence - 1), (-charged, sequence))?,
                 operations: metas.try_into()?,
                 tx_changes_after: LedgerEntryChanges(Vec::new().try_into()?),
                 soroban_meta,
@@ -190,12 +163,7 @@ impl Maker<'_> {
                 diagnostic_events: diagnostics.try_into()?,
             }),
             refund_changes: if refund > 0 {
-                account_change(
-                    ledger,
-                    payer,
-                    (-charged, sequence),
-                    (refund - charged, sequence),
-                )?
+                account_change(ledger, payer, (-charged, sequence), (refund - charged, sequence))?
             } else {
                 LedgerEntryChanges(Vec::new().try_into()?)
             },
@@ -210,10 +178,7 @@ impl Maker<'_> {
         }
         // Years ahead of any close time, because contents must not hang on the clock.
         let end = 4_000_000_000 + self.rng.random_range(0..1_000_000);
-        Preconditions::Time(TimeBounds {
-            min_time: TimePoint(0),
-            max_time: TimePoint(end),
-        })
+        Preconditions::Time(TimeBounds { min_time: TimePoint(0), max_time: TimePoint(end) })
     }
 }
 
@@ -226,25 +191,14 @@ pub(super) fn signature(rng: &mut ChaCha8Rng, signer: Key) -> Xdr<DecoratedSigna
     let mut bytes = [0; 64];
     rng.fill_bytes(&mut bytes);
     let hint = std::array::from_fn(|i| signer[28 + i]);
-    Ok(DecoratedSignature {
-        hint: SignatureHint(hint),
-        signature: Signature(bytes.try_into()?),
-    })
+    Ok(DecoratedSignature { hint: SignatureHint(hint), signature: Signature(bytes.try_into()?) })
 }
 
 /// An account before and after, as (balance relative to its usual one, sequence number).
-fn account_change(
-    ledger: u32,
-    key: Key,
-    before: (i64, i64),
-    after: (i64, i64),
-) -> Xdr<LedgerEntryChanges> {
+fn account_change(ledger: u32, key: Key, before: (i64, i64), after: (i64, i64)) -> Xdr<LedgerEntryChanges> {
     let before = account_entry(ledger.saturating_sub(1), key, before)?;
     let after = account_entry(ledger, key, after)?;
-    let changes = vec![
-        LedgerEntryChange::State(before),
-        LedgerEntryChange::Updated(after),
-    ];
+    let changes = vec![LedgerEntryChange::State(before), LedgerEntryChange::Updated(after)];
     Ok(LedgerEntryChanges(changes.try_into()?))
 }
 

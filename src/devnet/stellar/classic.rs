@@ -2,11 +2,10 @@
 
 use rand::RngExt;
 use stellar_xdr::{
-    AccountMergeResult, ClaimClaimableBalanceOp, ClaimClaimableBalanceResult, ClaimPredicate,
-    ClaimableBalanceEntry, ClaimableBalanceEntryExt, ClaimableBalanceId, Claimant, ClaimantV0,
-    ClawbackOp, ClawbackResult, CreateAccountOp, CreateAccountResult, CreateClaimableBalanceOp,
-    CreateClaimableBalanceResult, Hash, LedgerEntry, LedgerEntryChange, LedgerEntryData,
-    LedgerEntryExt, LedgerKey, LedgerKeyClaimableBalance, Memo, OperationBody, OperationResultTr,
+    AccountMergeResult, ClaimClaimableBalanceOp, ClaimClaimableBalanceResult, ClaimPredicate, ClaimableBalanceEntry,
+    ClaimableBalanceEntryExt, ClaimableBalanceId, Claimant, ClaimantV0, ClawbackOp, ClawbackResult, CreateAccountOp,
+    CreateAccountResult, CreateClaimableBalanceOp, CreateClaimableBalanceResult, Hash, LedgerEntry, LedgerEntryChange,
+    LedgerEntryData, LedgerEntryExt, LedgerKey, LedgerKeyClaimableBalance, Memo, OperationBody, OperationResultTr,
     PaymentOp, PaymentResult, ScAddress, SetTrustLineFlagsOp, SetTrustLineFlagsResult,
 };
 
@@ -24,9 +23,7 @@ impl Maker<'_> {
     pub(super) fn payments(&mut self, operations: usize) -> Xdr<Draft> {
         let source = self.account();
         let memo = self.memo()?;
-        let acts = (0..operations)
-            .map(|_| self.payment(source, &memo))
-            .collect::<Xdr<Vec<_>>>()?;
+        let acts = (0..operations).map(|_| self.payment(source, &memo)).collect::<Xdr<Vec<_>>>()?;
         Ok(self.classic(source, memo, acts))
     }
 
@@ -54,11 +51,7 @@ impl Maker<'_> {
             events: vec![movement(asset, &address(from), &address(to), amount, id)?],
             operation: operation(
                 (from != source).then_some(from),
-                OperationBody::Payment(PaymentOp {
-                    destination: to_muxed,
-                    asset: asset.asset.clone(),
-                    amount,
-                }),
+                OperationBody::Payment(PaymentOp { destination: to_muxed, asset: asset.asset.clone(), amount }),
             ),
             result: inner(OperationResultTr::Payment(PaymentResult::Success)),
             changes: Vec::new(),
@@ -74,32 +67,19 @@ impl Maker<'_> {
         let starting_balance = self.rng.random_range(10_000_000..10_000_000_000);
         let id = receiver_id(&plain(visitor), &memo)?;
         let act = Act {
-            events: vec![movement(
-                &self.world.assets[0],
-                &address(source),
-                &address(visitor),
-                starting_balance,
-                id,
-            )?],
+            events: vec![movement(&self.world.assets[0], &address(source), &address(visitor), starting_balance, id)?],
             operation: operation(
                 None,
-                OperationBody::CreateAccount(CreateAccountOp {
-                    destination: account_id(visitor),
-                    starting_balance,
-                }),
+                OperationBody::CreateAccount(CreateAccountOp { destination: account_id(visitor), starting_balance }),
             ),
-            result: inner(OperationResultTr::CreateAccount(
-                CreateAccountResult::Success,
-            )),
+            result: inner(OperationResultTr::CreateAccount(CreateAccountResult::Success)),
             changes: Vec::new(),
         };
         Ok(self.classic(source, memo, vec![act]))
     }
 
     pub(super) fn account_merge(&mut self) -> Xdr<Draft> {
-        let visitor = self
-            .world
-            .visitor(self.ledger.saturating_sub(VISIT), self.visitors_merged);
+        let visitor = self.world.visitor(self.ledger.saturating_sub(VISIT), self.visitors_merged);
         self.visitors_merged += 1;
         let to = self.account();
         let memo = self.memo()?;
@@ -107,17 +87,9 @@ impl Maker<'_> {
         let balance = self.rng.random_range(10_000_000..10_000_000_000);
         let id = receiver_id(&to_muxed, &memo)?;
         let act = Act {
-            events: vec![movement(
-                &self.world.assets[0],
-                &address(visitor),
-                &address(to),
-                balance,
-                id,
-            )?],
+            events: vec![movement(&self.world.assets[0], &address(visitor), &address(to), balance, id)?],
             operation: operation(None, OperationBody::AccountMerge(to_muxed)),
-            result: inner(OperationResultTr::AccountMerge(
-                AccountMergeResult::Success(balance),
-            )),
+            result: inner(OperationResultTr::AccountMerge(AccountMergeResult::Success(balance))),
             changes: Vec::new(),
         };
         Ok(self.classic(visitor, memo, vec![act]))
@@ -133,11 +105,7 @@ impl Maker<'_> {
         let balance = ClaimableBalanceId::ClaimableBalanceIdTypeV0(Hash(self.rng.random()));
         let there = ScAddress::ClaimableBalance(balance.clone());
         let claim = self.one_in(2);
-        let claimant = if claim {
-            source
-        } else {
-            self.world.other_account(&mut self.rng, source)
-        };
+        let claimant = if claim { source } else { self.world.other_account(&mut self.rng, source) };
         let claimants = vec![Claimant::ClaimantTypeV0(ClaimantV0 {
             destination: account_id(claimant),
             predicate: ClaimPredicate::Unconditional,
@@ -157,21 +125,15 @@ impl Maker<'_> {
             Act {
                 operation: operation(
                     None,
-                    OperationBody::ClaimClaimableBalance(ClaimClaimableBalanceOp {
-                        balance_id: balance.clone(),
-                    }),
+                    OperationBody::ClaimClaimableBalance(ClaimClaimableBalanceOp { balance_id: balance.clone() }),
                 ),
-                result: inner(OperationResultTr::ClaimClaimableBalance(
-                    ClaimClaimableBalanceResult::Success,
-                )),
+                result: inner(OperationResultTr::ClaimClaimableBalance(ClaimClaimableBalanceResult::Success)),
                 events: vec![movement(asset, &there, &address(source), amount, None)?],
                 changes: vec![
                     LedgerEntryChange::State(entry),
-                    LedgerEntryChange::Removed(LedgerKey::ClaimableBalance(
-                        LedgerKeyClaimableBalance {
-                            balance_id: balance,
-                        },
-                    )),
+                    LedgerEntryChange::Removed(LedgerKey::ClaimableBalance(LedgerKeyClaimableBalance {
+                        balance_id: balance,
+                    })),
                 ],
             }
         } else {
@@ -184,9 +146,9 @@ impl Maker<'_> {
                         claimants: claimants.try_into()?,
                     }),
                 ),
-                result: inner(OperationResultTr::CreateClaimableBalance(
-                    CreateClaimableBalanceResult::Success(balance),
-                )),
+                result: inner(OperationResultTr::CreateClaimableBalance(CreateClaimableBalanceResult::Success(
+                    balance,
+                ))),
                 events: vec![movement(asset, &address(source), &there, amount, None)?],
                 changes: vec![LedgerEntryChange::Created(entry)],
             }
@@ -205,11 +167,7 @@ impl Maker<'_> {
         let (body, result, event) = if self.one_in(2) {
             let amount = self.amount(index);
             (
-                OperationBody::Clawback(ClawbackOp {
-                    asset: asset.asset.clone(),
-                    from: plain(holder),
-                    amount,
-                }),
+                OperationBody::Clawback(ClawbackOp { asset: asset.asset.clone(), from: plain(holder), amount }),
                 OperationResultTr::Clawback(ClawbackResult::Success),
                 clawback(asset, holder, amount)?,
             )
@@ -227,12 +185,8 @@ impl Maker<'_> {
                 set_authorized(asset, holder, on)?,
             )
         };
-        let act = Act {
-            operation: operation(None, body),
-            result: inner(result),
-            events: vec![event],
-            changes: Vec::new(),
-        };
+        let act =
+            Act { operation: operation(None, body), result: inner(result), events: vec![event], changes: Vec::new() };
         Ok(self.classic(issuer, Memo::None, vec![act]))
     }
 }

@@ -2,12 +2,12 @@
 
 use rand::RngExt;
 use stellar_xdr::{
-    ContractDataDurability, ContractEvent, ContractEventType, ContractId, DiagnosticEvent,
-    HostFunction, InvokeContractArgs, InvokeHostFunctionOp, InvokeHostFunctionResult,
-    InvokeHostFunctionSuccessPreImage, LedgerFootprint, LedgerKey, LedgerKeyContractData, Memo,
-    OperationBody, OperationResultTr, ScAddress, ScBytes, ScMap, ScMapEntry, ScSymbol, ScVal,
-    ScVec, SorobanAuthorizationEntry, SorobanAuthorizedFunction, SorobanAuthorizedInvocation,
-    SorobanCredentials, SorobanResources, SorobanTransactionData, SorobanTransactionDataExt,
+    ContractDataDurability, ContractEvent, ContractEventType, ContractId, DiagnosticEvent, HostFunction,
+    InvokeContractArgs, InvokeHostFunctionOp, InvokeHostFunctionResult, InvokeHostFunctionSuccessPreImage,
+    LedgerFootprint, LedgerKey, LedgerKeyContractData, Memo, OperationBody, OperationResultTr, ScAddress, ScBytes,
+    ScMap, ScMapEntry, ScSymbol, ScVal, ScVec, SorobanAuthorizationEntry, SorobanAuthorizedFunction,
+    SorobanAuthorizedInvocation, SorobanCredentials, SorobanResources, SorobanTransactionData,
+    SorobanTransactionDataExt,
 };
 
 use super::draft::{Act, Call, Draft, Maker, RefundStage, inner, operation};
@@ -24,20 +24,12 @@ impl Maker<'_> {
         let mut invocation = InvokeContractArgs {
             contract_address: ScAddress::Contract(contract.clone()),
             function_name: ScSymbol("run".try_into()?),
-            args: vec![
-                ScVal::Address(address(source)),
-                ScVal::U32(self.rng.random()),
-            ]
-            .try_into()?,
+            args: vec![ScVal::Address(address(source)), ScVal::U32(self.rng.random())].try_into()?,
         };
         for _ in 0..transfers {
             let index = self.world.asset(&mut self.rng);
             let asset = &self.world.assets[index];
-            let from = if events == 0 {
-                address(source)
-            } else {
-                self.holder(source)
-            };
+            let from = if events == 0 { address(source) } else { self.holder(source) };
             let to = self.holder(source);
             let amount = self.amount(index);
             let id = self.one_in(8).then(|| ScVal::U64(self.rng.random()));
@@ -46,8 +38,7 @@ impl Maker<'_> {
                 invocation = InvokeContractArgs {
                     contract_address: ScAddress::Contract(asset.contract.clone()),
                     function_name: ScSymbol("transfer".try_into()?),
-                    args: vec![ScVal::Address(from), ScVal::Address(to), units(amount)]
-                        .try_into()?,
+                    args: vec![ScVal::Address(from), ScVal::Address(to), units(amount)].try_into()?,
                 };
             }
         }
@@ -56,11 +47,7 @@ impl Maker<'_> {
             let place = self.rng.random_range(0..=emitted.len());
             emitted.insert(place, event);
         }
-        let returned = if self.one_in(2) {
-            ScVal::Void
-        } else {
-            ScVal::U32(self.rng.random())
-        };
+        let returned = if self.one_in(2) { ScVal::Void } else { ScVal::U32(self.rng.random()) };
         let hash = sha256(&InvokeHostFunctionSuccessPreImage {
             return_value: returned.clone(),
             events: emitted.clone().try_into()?,
@@ -69,17 +56,14 @@ impl Maker<'_> {
         if self.one_in(4) {
             // With diagnostics on, a node repeats every event among them.
             diagnostics.push(called(&contract)?);
-            diagnostics.extend(emitted.iter().cloned().map(|event| DiagnosticEvent {
-                in_successful_contract_call: true,
-                event,
-            }));
+            diagnostics.extend(
+                emitted.iter().cloned().map(|event| DiagnosticEvent { in_successful_contract_call: true, event }),
+            );
         }
         let call = self.call(&invocation, Some(returned), diagnostics)?;
         let act = Act {
             operation: invoke(invocation)?,
-            result: inner(OperationResultTr::InvokeHostFunction(
-                InvokeHostFunctionResult::Success(hash),
-            )),
+            result: inner(OperationResultTr::InvokeHostFunction(InvokeHostFunctionResult::Success(hash))),
             events: emitted,
             changes: Vec::new(),
         };
@@ -99,17 +83,12 @@ impl Maker<'_> {
         };
         let diagnostics = vec![
             called(&contract)?,
-            DiagnosticEvent {
-                in_successful_contract_call: false,
-                event: self.own_event(&contract, source)?,
-            },
+            DiagnosticEvent { in_successful_contract_call: false, event: self.own_event(&contract, source)? },
         ];
         let call = self.call(&invocation, None, diagnostics)?;
         let act = Act {
             operation: invoke(invocation)?,
-            result: inner(OperationResultTr::InvokeHostFunction(
-                InvokeHostFunctionResult::Trapped,
-            )),
+            result: inner(OperationResultTr::InvokeHostFunction(InvokeHostFunctionResult::Trapped)),
             events: Vec::new(),
             changes: Vec::new(),
         };
@@ -122,28 +101,18 @@ impl Maker<'_> {
     /// An event of a contract that is no asset contract. Two kinds pretend to be one.
     fn own_event(&mut self, contract: &ContractId, user: Key) -> Xdr<ContractEvent> {
         let other = self.other_account(user);
-        let (user, other) = (
-            ScVal::Address(address(user)),
-            ScVal::Address(address(other)),
-        );
+        let (user, other) = (ScVal::Address(address(user)), ScVal::Address(address(other)));
         let amount = self.amount(1);
         let number: u32 = self.rng.random();
         let (topics, data) = match self.rng.random_range(0..20) {
             0..5 => {
                 let sold = self.world.issued_asset(&mut self.rng);
-                let token =
-                    |asset: &AssetInfo| ScVal::Address(ScAddress::Contract(asset.contract.clone()));
-                let pair = (
-                    token(&self.world.assets[sold]),
-                    token(&self.world.assets[0]),
-                );
+                let token = |asset: &AssetInfo| ScVal::Address(ScAddress::Contract(asset.contract.clone()));
+                let pair = (token(&self.world.assets[sold]), token(&self.world.assets[0]));
                 let data = map(vec![("amount_in", units(amount)), ("amount_out", units(1))])?;
                 (vec![symbol("swap")?, user, pair.0, pair.1], data)
             }
-            5..9 => (
-                vec![symbol("COUNTER")?, symbol("increment")?],
-                ScVal::U32(number),
-            ),
+            5..9 => (vec![symbol("COUNTER")?, symbol("increment")?], ScVal::U32(number)),
             9..11 => (vec![symbol("mint")?, user], ScVal::U32(number)),
             // A token of its own, which is no asset of the classic ledger: three topics.
             11..14 => (vec![symbol("transfer")?, user, other], units(amount)),
@@ -156,10 +125,7 @@ impl Maker<'_> {
             // A fee that nobody was charged.
             15 => (vec![symbol("fee")?, user], units(amount)),
             16 => {
-                let prices = vec![
-                    symbol("BTC")?,
-                    ScVal::from(i128::from(amount) * 1_000_000_000),
-                ];
+                let prices = vec![symbol("BTC")?, ScVal::from(i128::from(amount) * 1_000_000_000)];
                 let list = ScVal::Vec(Some(ScVec(prices.try_into()?)));
                 (vec![symbol("prices")?], list)
             }
@@ -178,11 +144,7 @@ impl Maker<'_> {
                 (topics, ScVal::Void)
             }
             _ => {
-                let mut event = contract_event(
-                    contract,
-                    vec![symbol("executable_update")?],
-                    ScVal::Bool(true),
-                )?;
+                let mut event = contract_event(contract, vec![symbol("executable_update")?], ScVal::Bool(true))?;
                 event.type_ = ContractEventType::System;
                 return Ok(event);
             }
@@ -197,11 +159,7 @@ impl Maker<'_> {
 
     /// Who holds assets in contract calls: accounts other than `user`, and contracts.
     fn holder(&mut self, user: Key) -> ScAddress {
-        if self.one_in(2) {
-            ScAddress::Contract(self.own_contract())
-        } else {
-            address(self.other_account(user))
-        }
+        if self.one_in(2) { ScAddress::Contract(self.own_contract()) } else { address(self.other_account(user)) }
     }
 
     fn call(
@@ -231,11 +189,7 @@ impl Maker<'_> {
                 resource_fee,
             },
             refund: self.rng.random_range(1..resource_fee / 2),
-            stage: if self.one_in(8) {
-                RefundStage::AfterTransaction
-            } else {
-                RefundStage::AfterAll
-            },
+            stage: if self.one_in(8) { RefundStage::AfterTransaction } else { RefundStage::AfterAll },
             returned,
             diagnostics,
         })
@@ -263,22 +217,12 @@ fn called(contract: &ContractId) -> Xdr<DiagnosticEvent> {
     let mut event = contract_event(contract, vec![symbol("fn_call")?, id], symbol("run")?)?;
     event.type_ = ContractEventType::Diagnostic;
     event.contract_id = None;
-    Ok(DiagnosticEvent {
-        in_successful_contract_call: true,
-        event,
-    })
+    Ok(DiagnosticEvent { in_successful_contract_call: true, event })
 }
 
 /// `entries` in the order of their keys, as the host demands.
 fn map(entries: Vec<(&str, ScVal)>) -> Xdr<ScVal> {
-    let entries = entries
-        .into_iter()
-        .map(|(key, val)| {
-            Ok(ScMapEntry {
-                key: symbol(key)?,
-                val,
-            })
-        })
-        .collect::<Xdr<Vec<_>>>()?;
+    let entries =
+        entries.into_iter().map(|(key, val)| Ok(ScMapEntry { key: symbol(key)?, val })).collect::<Xdr<Vec<_>>>()?;
     Ok(ScVal::Map(Some(ScMap(entries.try_into()?))))
 }

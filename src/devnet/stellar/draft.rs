@@ -3,8 +3,8 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use stellar_xdr::{
-    ContractEvent, DiagnosticEvent, LedgerEntryChange, Memo, MuxedAccount, Operation,
-    OperationBody, OperationResult, OperationResultTr, ScVal, SorobanTransactionData,
+    ContractEvent, DiagnosticEvent, LedgerEntryChange, Memo, MuxedAccount, Operation, OperationBody, OperationResult,
+    OperationResultTr, ScVal, SorobanTransactionData,
 };
 
 use super::plan::Plan;
@@ -67,13 +67,7 @@ pub(super) struct Maker<'a> {
 impl<'a> Maker<'a> {
     pub fn new(world: &'a World, ledger: u32) -> Self {
         let rng = world.chance(ledger);
-        Self {
-            world,
-            rng,
-            ledger,
-            visitors_made: 0,
-            visitors_merged: 0,
-        }
+        Self { world, rng, ledger, visitors_made: 0, visitors_merged: 0 }
     }
 
     /// The transaction for a plan. It decodes to exactly `plan.cost()` broker events.
@@ -95,28 +89,12 @@ impl<'a> Maker<'a> {
 
     /// A classic transaction from `source`, sometimes multiplexed, sometimes carried by a fee bump.
     pub fn classic(&mut self, source: Key, memo: Memo, acts: Vec<Act>) -> Draft {
-        let source_account = if self.one_in(16) {
-            muxed(source, self.rng.random())
-        } else {
-            plain(source)
-        };
+        let source_account = if self.one_in(16) { muxed(source, self.rng.random()) } else { plain(source) };
         let fee_source = self.one_in(8).then(|| {
             let payer = self.world.other_account(&mut self.rng, source);
-            if self.one_in(4) {
-                muxed(payer, self.rng.random())
-            } else {
-                plain(payer)
-            }
+            if self.one_in(4) { muxed(payer, self.rng.random()) } else { plain(payer) }
         });
-        Draft {
-            source: source_account,
-            fee_source,
-            memo,
-            acts,
-            success: true,
-            call: None,
-            charged: true,
-        }
+        Draft { source: source_account, fee_source, memo, acts, success: true, call: None, charged: true }
     }
 
     pub fn one_in(&mut self, n: u32) -> bool {
@@ -133,11 +111,7 @@ impl<'a> Maker<'a> {
 
     /// An address for `key`, one in eight of them multiplexed.
     pub fn receiver(&mut self, key: Key) -> MuxedAccount {
-        if self.one_in(8) {
-            muxed(key, self.rng.random())
-        } else {
-            plain(key)
-        }
+        if self.one_in(8) { muxed(key, self.rng.random()) } else { plain(key) }
     }
 
     /// Stroops, evenly spread over the magnitudes; sometimes the smallest amount that there is
@@ -158,11 +132,7 @@ impl<'a> Maker<'a> {
     pub fn memo(&mut self) -> Xdr<Memo> {
         let reference: u64 = self.rng.random();
         Ok(match self.rng.random_range(0..80) {
-            0..20 => Memo::Text(
-                format!("invoice {}", reference % 1_000_000)
-                    .as_str()
-                    .try_into()?,
-            ),
+            0..20 => Memo::Text(format!("invoice {}", reference % 1_000_000).as_str().try_into()?),
             20 => Memo::Text("caf\u{e9} \u{2615}".try_into()?),
             21 => Memo::Text([0xff, 0x00, 0xfe, b'"'].try_into()?),
             22..32 => Memo::Id(reference),
@@ -175,10 +145,7 @@ impl<'a> Maker<'a> {
 
 /// An operation; `source` only where it is not that of the transaction.
 pub(super) fn operation(source: Option<Key>, body: OperationBody) -> Operation {
-    Operation {
-        source_account: source.map(plain),
-        body,
-    }
+    Operation { source_account: source.map(plain), body }
 }
 
 pub(super) fn inner(result: OperationResultTr) -> OperationResult {

@@ -6,9 +6,9 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 use stellar_xdr::{
-    ContractEvent, ContractEventBody, ContractEventType, Limits, TransactionEnvelope,
-    TransactionEvent, TransactionEventStage, TransactionMeta, TransactionMetaV4,
-    TransactionResultMetaV1, TransactionResultResult, WriteXdr,
+    ContractEvent, ContractEventBody, ContractEventType, Limits, TransactionEnvelope, TransactionEvent,
+    TransactionEventStage, TransactionMeta, TransactionMetaV4, TransactionResultMetaV1, TransactionResultResult,
+    WriteXdr,
 };
 
 use super::ledger::Closed;
@@ -84,11 +84,8 @@ impl Stored {
     /// Approximate heap use in bytes, by which history is bounded.
     pub fn weight(&self) -> usize {
         const PER_STRING: usize = 40;
-        let transactions: usize = self
-            .transactions
-            .iter()
-            .map(|t| t.hash.len() + t.members.len() + 2 * PER_STRING)
-            .sum();
+        let transactions: usize =
+            self.transactions.iter().map(|t| t.hash.len() + t.members.len() + 2 * PER_STRING).sum();
         let events: usize = self
             .events
             .iter()
@@ -110,17 +107,8 @@ pub(super) fn encode(closed: Closed) -> Xdr<Stored> {
     let header = base64(header)?;
 
     let mut transactions = Vec::with_capacity(closed.envelopes.len());
-    let mut collector = Collector {
-        sequence,
-        closed_at: rfc3339(close_time),
-        before: 0,
-        after: 0,
-        events: Vec::new(),
-    };
-    let applied = closed
-        .envelopes
-        .iter()
-        .zip(closed.meta.tx_processing.iter());
+    let mut collector = Collector { sequence, closed_at: rfc3339(close_time), before: 0, after: 0, events: Vec::new() };
+    let applied = closed.envelopes.iter().zip(closed.meta.tx_processing.iter());
     for (order, (envelope, processing)) in (1..).zip(applied) {
         let meta = match &processing.tx_apply_processing {
             TransactionMeta::V4(meta) => meta,
@@ -135,15 +123,7 @@ pub(super) fn encode(closed: Closed) -> Xdr<Stored> {
     let mut events = collector.events;
     events.sort_by_key(|event| event.place);
     let metadata = base64(&closed.into_meta())?;
-    Ok(Stored {
-        sequence,
-        close_time,
-        hash,
-        header,
-        metadata,
-        transactions,
-        events,
-    })
+    Ok(Stored { sequence, close_time, hash, header, metadata, transactions, events })
 }
 
 /// Gives the events of a ledger their places while it walks over the transactions.
@@ -157,13 +137,7 @@ struct Collector {
 }
 
 impl Collector {
-    fn transaction(
-        &mut self,
-        order: u64,
-        hash: &str,
-        success: bool,
-        meta: &TransactionMetaV4,
-    ) -> Xdr<()> {
+    fn transaction(&mut self, order: u64, hash: &str, success: bool, meta: &TransactionMetaV4) -> Xdr<()> {
         let mut own_after = 0;
         for TransactionEvent { stage, event } in meta.events.iter() {
             let (transaction, operation, counter) = match stage {
@@ -173,18 +147,12 @@ impl Collector {
             };
             let index = *counter;
             *counter += 1;
-            let place = Place {
-                toid: toid(self.sequence, transaction, operation),
-                index,
-            };
+            let place = Place { toid: toid(self.sequence, transaction, operation), index };
             self.push(place, hash, success, event)?;
         }
         for (operation, operation_meta) in (0..).zip(meta.operations.iter()) {
             for (index, event) in (0..).zip(operation_meta.events.iter()) {
-                let place = Place {
-                    toid: toid(self.sequence, order, operation),
-                    index,
-                };
+                let place = Place { toid: toid(self.sequence, order, operation), index };
                 self.push(place, hash, success, event)?;
             }
         }
@@ -195,11 +163,7 @@ impl Collector {
         let ContractEventBody::V0(body) = &event.body;
         let system = event.type_ == ContractEventType::System;
         let kind = if system { "system" } else { "contract" };
-        let contract = event
-            .contract_id
-            .as_ref()
-            .map(|id| id.to_string())
-            .unwrap_or_default();
+        let contract = event.contract_id.as_ref().map(|id| id.to_string()).unwrap_or_default();
         let topics = body.topics.iter().map(base64).collect::<Xdr<Vec<_>>>()?;
         let (ledger, closed_at) = (self.sequence, &self.closed_at);
         let transaction = place.toid >> 12 & AFTER_ALL;
@@ -214,13 +178,7 @@ impl Collector {
         json.push_str(r#","value":""#);
         json.push_str(&base64(&body.data)?);
         json.push_str("\"}");
-        self.events.push(StoredEvent {
-            place,
-            system,
-            contract,
-            topics,
-            json,
-        });
+        self.events.push(StoredEvent { place, system, contract, topics, json });
         Ok(())
     }
 }
@@ -233,11 +191,7 @@ fn members(
     processing: &TransactionResultMetaV1,
     meta: &TransactionMetaV4,
 ) -> Xdr<String> {
-    let status = if succeeded(processing) {
-        "SUCCESS"
-    } else {
-        "FAILED"
-    };
+    let status = if succeeded(processing) { "SUCCESS" } else { "FAILED" };
     let fee_bump = matches!(envelope, TransactionEnvelope::TxFeeBump(_));
     let envelope = base64(envelope)?;
     let result = base64(&processing.result.result)?;
@@ -246,11 +200,7 @@ fn members(
         r#""status":"{status}","txHash":"{hash}","applicationOrder":{order},"feeBump":{fee_bump},"envelopeXdr":"{envelope}","resultXdr":"{result}","resultMetaXdr":"{result_meta}""#
     );
     if !meta.diagnostic_events.is_empty() {
-        let diagnostics = meta
-            .diagnostic_events
-            .iter()
-            .map(base64)
-            .collect::<Xdr<Vec<_>>>()?;
+        let diagnostics = meta.diagnostic_events.iter().map(base64).collect::<Xdr<Vec<_>>>()?;
         json.push_str(r#","diagnosticEventsXdr":"#);
         push_list(&mut json, &diagnostics);
     }
@@ -269,11 +219,7 @@ fn members(
             if index > 0 {
                 json.push(',');
             }
-            let events = operation
-                .events
-                .iter()
-                .map(base64)
-                .collect::<Xdr<Vec<_>>>()?;
+            let events = operation.events.iter().map(base64).collect::<Xdr<Vec<_>>>()?;
             push_list(&mut json, &events);
         }
         json.push(']');
@@ -309,9 +255,7 @@ fn push_list(json: &mut String, items: &[String]) {
 
 /// `2026-01-31T12:00:00Z`.
 fn rfc3339(unix: u64) -> String {
-    let time = i64::try_from(unix)
-        .ok()
-        .and_then(|s| Timestamp::from_second(s).ok());
+    let time = i64::try_from(unix).ok().and_then(|s| Timestamp::from_second(s).ok());
     time.unwrap_or(Timestamp::MAX).to_string()
 }
 
@@ -322,16 +266,10 @@ mod tests {
     #[test]
     fn ids_are_those_of_the_real_server() {
         // From a recorded answer: fee charge, operation and fee refund of one ledger.
-        let place = |transaction, index| Place {
-            toid: toid(2081, transaction, 0),
-            index,
-        };
+        let place = |transaction, index| Place { toid: toid(2081, transaction, 0), index };
         assert_eq!(place(0, 0).to_string(), "0000008937826942976-0000000000");
         assert_eq!(place(1, 1).to_string(), "0000008937826947072-0000000001");
-        assert_eq!(
-            place(AFTER_ALL, 0).to_string(),
-            "0000008942121906176-0000000000"
-        );
+        assert_eq!(place(AFTER_ALL, 0).to_string(), "0000008942121906176-0000000000");
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Contract events as a node with unified events (CAP-67) reports them.
 
 use stellar_xdr::{
-    ContractEvent, ContractEventBody, ContractEventType, ContractEventV0, ContractId,
-    ExtensionPoint, Memo, MuxedAccount, ScAddress, ScBytes, ScMap, ScMapEntry, ScString, ScSymbol,
-    ScVal,
+    ContractEvent, ContractEventBody, ContractEventType, ContractEventV0, ContractId, ExtensionPoint, Memo,
+    MuxedAccount, ScAddress, ScBytes, ScMap, ScMapEntry, ScString, ScSymbol, ScVal,
 };
 
 use super::world::{AssetInfo, Key, World, Xdr, account_id};
@@ -32,14 +31,8 @@ pub(super) fn movement(
         None => units(amount),
         Some(id) => ScVal::Map(Some(ScMap(
             vec![
-                ScMapEntry {
-                    key: symbol("amount")?,
-                    val: units(amount),
-                },
-                ScMapEntry {
-                    key: symbol("to_muxed_id")?,
-                    val: id,
-                },
+                ScMapEntry { key: symbol("amount")?, val: units(amount) },
+                ScMapEntry { key: symbol("to_muxed_id")?, val: id },
             ]
             .try_into()?,
         ))),
@@ -71,36 +64,21 @@ pub(super) fn fee(world: &World, payer: Key, stroops: i64) -> Xdr<ContractEvent>
 }
 
 pub(super) fn clawback(asset: &AssetInfo, from: Key, amount: i64) -> Xdr<ContractEvent> {
-    let topics = vec![
-        symbol("clawback")?,
-        ScVal::Address(address(from)),
-        asset.label.clone(),
-    ];
+    let topics = vec![symbol("clawback")?, ScVal::Address(address(from)), asset.label.clone()];
     contract_event(&asset.contract, topics, units(amount))
 }
 
 pub(super) fn set_authorized(asset: &AssetInfo, id: Key, on: bool) -> Xdr<ContractEvent> {
-    let topics = vec![
-        symbol("set_authorized")?,
-        ScVal::Address(address(id)),
-        asset.label.clone(),
-    ];
+    let topics = vec![symbol("set_authorized")?, ScVal::Address(address(id)), asset.label.clone()];
     contract_event(&asset.contract, topics, ScVal::Bool(on))
 }
 
-pub(super) fn contract_event(
-    contract: &ContractId,
-    topics: Vec<ScVal>,
-    data: ScVal,
-) -> Xdr<ContractEvent> {
+pub(super) fn contract_event(contract: &ContractId, topics: Vec<ScVal>, data: ScVal) -> Xdr<ContractEvent> {
     Ok(ContractEvent {
         ext: ExtensionPoint::V0,
         contract_id: Some(contract.clone()),
         type_: ContractEventType::Contract,
-        body: ContractEventBody::V0(ContractEventV0 {
-            topics: topics.try_into()?,
-            data,
-        }),
+        body: ContractEventBody::V0(ContractEventV0 { topics: topics.try_into()?, data }),
     })
 }
 

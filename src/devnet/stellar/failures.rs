@@ -2,10 +2,9 @@
 
 use rand::RngExt;
 use stellar_xdr::{
-    BumpSequenceOp, BumpSequenceResult, CreateAccountOp, CreateAccountResult, ManageSellOfferOp,
-    ManageSellOfferResult, OperationBody, OperationResult, OperationResultTr,
-    PathPaymentStrictReceiveOp, PathPaymentStrictReceiveResult, PaymentOp, PaymentResult, Price,
-    SequenceNumber,
+    BumpSequenceOp, BumpSequenceResult, CreateAccountOp, CreateAccountResult, ManageSellOfferOp, ManageSellOfferResult,
+    OperationBody, OperationResult, OperationResultTr, PathPaymentStrictReceiveOp, PathPaymentStrictReceiveResult,
+    PaymentOp, PaymentResult, Price, SequenceNumber,
 };
 
 use super::draft::{Act, Draft, Maker, inner, operation};
@@ -38,13 +37,7 @@ impl Maker<'_> {
         let native = self.world.assets[0].asset.clone();
         let amount = self.amount(index);
         let to = self.other_account(source);
-        let pay = |amount| {
-            OperationBody::Payment(PaymentOp {
-                destination: plain(to),
-                asset: asset.clone(),
-                amount,
-            })
-        };
+        let pay = |amount| OperationBody::Payment(PaymentOp { destination: plain(to), asset: asset.clone(), amount });
         let payment = |result| inner(OperationResultTr::Payment(result));
         let (body, result) = match self.rng.random_range(0..7) {
             0 => (pay(amount), payment(PaymentResult::Underfunded)),
@@ -60,9 +53,7 @@ impl Maker<'_> {
                     dest_amount: amount,
                     path: Vec::new().try_into()?,
                 }),
-                inner(OperationResultTr::PathPaymentStrictReceive(
-                    PathPaymentStrictReceiveResult::OverSendmax,
-                )),
+                inner(OperationResultTr::PathPaymentStrictReceive(PathPaymentStrictReceiveResult::OverSendmax)),
             ),
             5 => (
                 OperationBody::ManageSellOffer(ManageSellOfferOp {
@@ -72,38 +63,24 @@ impl Maker<'_> {
                     price: Price { n: 1, d: 7 },
                     offer_id: 0,
                 }),
-                inner(OperationResultTr::ManageSellOffer(
-                    ManageSellOfferResult::Underfunded,
-                )),
+                inner(OperationResultTr::ManageSellOffer(ManageSellOfferResult::Underfunded)),
             ),
             _ => (
                 OperationBody::CreateAccount(CreateAccountOp {
                     destination: account_id(to),
                     starting_balance: 10_000_000,
                 }),
-                inner(OperationResultTr::CreateAccount(
-                    CreateAccountResult::AlreadyExist,
-                )),
+                inner(OperationResultTr::CreateAccount(CreateAccountResult::AlreadyExist)),
             ),
         };
-        Ok(Act {
-            operation: operation(None, body),
-            result,
-            events: Vec::new(),
-            changes: Vec::new(),
-        })
+        Ok(Act { operation: operation(None, body), result, events: Vec::new(), changes: Vec::new() })
     }
 
     /// See [`super::plan::Plan::Silent`].
     pub(super) fn silence(&mut self) -> Xdr<Draft> {
         let source = self.account();
         let act = Act {
-            operation: operation(
-                None,
-                OperationBody::BumpSequence(BumpSequenceOp {
-                    bump_to: SequenceNumber(0),
-                }),
-            ),
+            operation: operation(None, OperationBody::BumpSequence(BumpSequenceOp { bump_to: SequenceNumber(0) })),
             result: inner(OperationResultTr::BumpSequence(BumpSequenceResult::Success)),
             events: Vec::new(),
             changes: Vec::new(),

@@ -37,18 +37,8 @@ struct Kept {
 impl Network {
     /// A network without ledgers; [`Self::close_next`] must be called before it is served.
     pub fn new(world: World, events_per_ledger: usize, retention: u32) -> Self {
-        let kept = Kept {
-            ledgers: VecDeque::new(),
-            bytes: 0,
-            tip: Hash([0; 32]),
-            next: FIRST,
-        };
-        Self {
-            world,
-            events_per_ledger,
-            retention,
-            kept: RwLock::new(kept),
-        }
+        let kept = Kept { ledgers: VecDeque::new(), bytes: 0, tip: Hash([0; 32]), next: FIRST };
+        Self { world, events_per_ledger, retention, kept: RwLock::new(kept) }
     }
 
     /// Closes one ledger at `close_time` (unix seconds) and drops what is beyond the bounds. A
@@ -60,13 +50,7 @@ impl Network {
             (kept.next, kept.tip.clone(), last_time)
         };
         // Made without the lock: requests go on while a heavy ledger is encoded.
-        let closed = close(
-            &self.world,
-            next,
-            &tip,
-            close_time.max(last_time),
-            self.events_per_ledger,
-        )?;
+        let closed = close(&self.world, next, &tip, close_time.max(last_time), self.events_per_ledger)?;
         let hash = closed.meta.ledger_header.hash.clone();
         let stored = encode(closed)?;
 
@@ -75,9 +59,7 @@ impl Network {
         kept.ledgers.push_back(stored);
         kept.tip = hash;
         kept.next += 1;
-        while kept.ledgers.len() > 1
-            && (kept.ledgers.len() > self.retention as usize || kept.bytes > MAX_BYTES)
-        {
+        while kept.ledgers.len() > 1 && (kept.ledgers.len() > self.retention as usize || kept.bytes > MAX_BYTES) {
             if let Some(dropped) = kept.ledgers.pop_front() {
                 kept.bytes -= dropped.weight();
             }
@@ -88,9 +70,7 @@ impl Network {
     /// The ledgers at this moment. Closing waits until the view is gone, so it must not be held
     /// across an await.
     pub(super) fn view(&self) -> View<'_> {
-        View {
-            kept: self.kept.read().unwrap_or_else(PoisonError::into_inner),
-        }
+        View { kept: self.kept.read().unwrap_or_else(PoisonError::into_inner) }
     }
 }
 

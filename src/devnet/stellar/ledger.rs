@@ -3,12 +3,11 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use stellar_xdr::{
-    DependentTxCluster, ExtensionPoint, GeneralizedTransactionSet, Hash, LedgerCloseMeta,
-    LedgerCloseMetaExt, LedgerCloseMetaExtV1, LedgerCloseMetaV2, LedgerCloseValueSignature,
-    LedgerHeader, LedgerHeaderExt, LedgerHeaderHistoryEntry, LedgerHeaderHistoryEntryExt, NodeId,
-    ParallelTxExecutionStage, ParallelTxsComponent, StellarValue, StellarValueExt, TimePoint,
-    TransactionEnvelope, TransactionPhase, TransactionResultMetaV1, TransactionResultSet,
-    TransactionSetV1, TxSetComponent, TxSetComponentTxsMaybeDiscountedFee,
+    DependentTxCluster, ExtensionPoint, GeneralizedTransactionSet, Hash, LedgerCloseMeta, LedgerCloseMetaExt,
+    LedgerCloseMetaExtV1, LedgerCloseMetaV2, LedgerCloseValueSignature, LedgerHeader, LedgerHeaderExt,
+    LedgerHeaderHistoryEntry, LedgerHeaderHistoryEntryExt, NodeId, ParallelTxExecutionStage, ParallelTxsComponent,
+    StellarValue, StellarValueExt, TimePoint, TransactionEnvelope, TransactionPhase, TransactionResultMetaV1,
+    TransactionResultSet, TransactionSetV1, TxSetComponent, TxSetComponentTxsMaybeDiscountedFee,
 };
 
 use super::assemble::{Applied, BASE_FEE, signature, validator};
@@ -33,13 +32,7 @@ pub(super) struct Closed {
 /// follows from contents, `previous` and `close_time` (unix seconds).
 ///
 /// The ledger decodes to exactly `max(1, events)` broker events.
-pub(super) fn close(
-    world: &World,
-    sequence: u32,
-    previous: &Hash,
-    close_time: u64,
-    events: usize,
-) -> Xdr<Closed> {
+pub(super) fn close(world: &World, sequence: u32, previous: &Hash, close_time: u64, events: usize) -> Xdr<Closed> {
     let mut maker = Maker::new(world, sequence);
     // The ledger itself is one of the events.
     let plans = compose(&mut maker.rng, events.saturating_sub(1));
@@ -53,13 +46,8 @@ pub(super) fn close(
     applied.sort_by_key(|transaction| transaction.contract);
 
     let tx_set = transaction_set(previous, &applied)?;
-    let results = TransactionResultSet {
-        results: applied
-            .iter()
-            .map(|t| t.result.clone())
-            .collect::<Vec<_>>()
-            .try_into()?,
-    };
+    let results =
+        TransactionResultSet { results: applied.iter().map(|t| t.result.clone()).collect::<Vec<_>>().try_into()? };
     let signed = signature(&mut maker.rng, validator(world))?.signature;
     let header = LedgerHeader {
         ledger_version: PROTOCOL,
@@ -101,15 +89,8 @@ pub(super) fn close(
         });
     }
     let meta = LedgerCloseMetaV2 {
-        ext: LedgerCloseMetaExt::V1(LedgerCloseMetaExtV1 {
-            ext: ExtensionPoint::V0,
-            soroban_fee_write1_kb: 1_234,
-        }),
-        ledger_header: LedgerHeaderHistoryEntry {
-            hash,
-            header,
-            ext: LedgerHeaderHistoryEntryExt::V0,
-        },
+        ext: LedgerCloseMetaExt::V1(LedgerCloseMetaExtV1 { ext: ExtensionPoint::V0, soroban_fee_write1_kb: 1_234 }),
+        ledger_header: LedgerHeaderHistoryEntry { hash, header, ext: LedgerHeaderHistoryEntryExt::V0 },
         tx_set,
         tx_processing: processing.try_into()?,
         upgrades_processing: Vec::new().try_into()?,
@@ -125,31 +106,22 @@ fn transaction_set(previous: &Hash, applied: &[Applied]) -> Xdr<GeneralizedTrans
     let sorted = |contract: bool| {
         let mut phase: Vec<&Applied> = applied.iter().filter(|t| t.contract == contract).collect();
         phase.sort_by(|a, b| a.result.transaction_hash.cmp(&b.result.transaction_hash));
-        phase
-            .into_iter()
-            .map(|t| t.envelope.clone())
-            .collect::<Vec<_>>()
+        phase.into_iter().map(|t| t.envelope.clone()).collect::<Vec<_>>()
     };
     let classic = sorted(false);
     let classic = if classic.is_empty() {
         Vec::new()
     } else {
-        vec![TxSetComponent::TxsetCompTxsMaybeDiscountedFee(
-            TxSetComponentTxsMaybeDiscountedFee {
-                base_fee: Some(BASE_FEE),
-                txs: classic.try_into()?,
-            },
-        )]
+        vec![TxSetComponent::TxsetCompTxsMaybeDiscountedFee(TxSetComponentTxsMaybeDiscountedFee {
+            base_fee: Some(BASE_FEE),
+            txs: classic.try_into()?,
+        })]
     };
     let clusters = sorted(true)
         .chunks(CLUSTER)
         .map(|cluster| Ok(DependentTxCluster(cluster.try_into()?)))
         .collect::<Xdr<Vec<_>>>()?;
-    let stages = if clusters.is_empty() {
-        Vec::new()
-    } else {
-        vec![ParallelTxExecutionStage(clusters.try_into()?)]
-    };
+    let stages = if clusters.is_empty() { Vec::new() } else { vec![ParallelTxExecutionStage(clusters.try_into()?)] };
     Ok(GeneralizedTransactionSet::V1(TransactionSetV1 {
         previous_ledger_hash: previous.clone(),
         phases: vec![

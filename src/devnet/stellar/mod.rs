@@ -41,6 +41,8 @@ mod trades;
 mod world;
 
 #[cfg(test)]
+mod count;
+#[cfg(test)]
 mod tests;
 
 pub(super) use history::Network;

@@ -101,47 +101,25 @@ fn next(rng: &mut ChaCha8Rng, left: usize) -> Plan {
     }
     match left {
         2 => Plan::Failed,
-        3 => Plan::Contract {
-            events: 0,
-            transfers: 0,
-        },
+        3 => Plan::Contract { events: 0, transfers: 0 },
         // 32 draws did not fit, so little is left: one contract call fills it. If against all odds
         // much is left, it takes 11 of at least 15, and what stays can be filled again.
-        4..15 => Plan::Contract {
-            events: left - 3,
-            transfers: 0,
-        },
-        _ => Plan::Contract {
-            events: 8,
-            transfers: 0,
-        },
+        4..15 => Plan::Contract { events: left - 3, transfers: 0 },
+        _ => Plan::Contract { events: 8, transfers: 0 },
     }
 }
 
 fn any(rng: &mut ChaCha8Rng) -> Plan {
     match rng.random_range(0..100) {
-        0..30 => Plan::Payments {
-            operations: operations(rng),
-        },
+        0..30 => Plan::Payments { operations: operations(rng) },
         30..35 => Plan::CreateAccount,
         35..38 => Plan::AccountMerge,
-        38..50 => Plan::Path {
-            atoms: rng.random_range(0..=MAX_ATOMS / 2),
-        },
-        50..64 => Plan::Offer {
-            atoms: atoms(rng),
-            empty: rng.random_ratio(1, 12),
-        },
+        38..50 => Plan::Path { atoms: rng.random_range(0..=MAX_ATOMS / 2) },
+        50..64 => Plan::Offer { atoms: atoms(rng), empty: rng.random_ratio(1, 12) },
         64..67 => Plan::Balance,
         67..69 => Plan::Issuer,
-        69..81 => Plan::Contract {
-            events: rng.random_range(0..6),
-            transfers: 0,
-        },
-        81..90 => Plan::Contract {
-            events: rng.random_range(0..3),
-            transfers: rng.random_range(1..4),
-        },
+        69..81 => Plan::Contract { events: rng.random_range(0..6), transfers: 0 },
+        81..90 => Plan::Contract { events: rng.random_range(0..3), transfers: rng.random_range(1..4) },
         90..98 => Plan::Failed,
         _ => Plan::Trapped,
     }
@@ -159,11 +137,7 @@ fn operations(rng: &mut ChaCha8Rng) -> usize {
 
 /// Half of all offers only enter the book.
 fn atoms(rng: &mut ChaCha8Rng) -> usize {
-    if rng.random_ratio(1, 2) {
-        0
-    } else {
-        rng.random_range(1..=MAX_ATOMS)
-    }
+    if rng.random_ratio(1, 2) { 0 } else { rng.random_range(1..=MAX_ATOMS) }
 }
 
 #[cfg(test)]

@@ -2,13 +2,11 @@
 
 use rand::RngExt;
 use stellar_xdr::{
-    Asset, ClaimAtom, ClaimLiquidityAtom, ClaimOfferAtom, ClaimOfferAtomV0, ContractEvent,
-    CreatePassiveSellOfferOp, ManageBuyOfferOp, ManageBuyOfferResult, ManageOfferSuccessResult,
-    ManageOfferSuccessResultOffer, ManageSellOfferOp, ManageSellOfferResult, OfferEntry,
-    OfferEntryExt, OperationBody, OperationResultTr, PathPaymentStrictReceiveOp,
+    Asset, ClaimAtom, ClaimLiquidityAtom, ClaimOfferAtom, ClaimOfferAtomV0, ContractEvent, CreatePassiveSellOfferOp,
+    ManageBuyOfferOp, ManageBuyOfferResult, ManageOfferSuccessResult, ManageOfferSuccessResultOffer, ManageSellOfferOp,
+    ManageSellOfferResult, OfferEntry, OfferEntryExt, OperationBody, OperationResultTr, PathPaymentStrictReceiveOp,
     PathPaymentStrictReceiveResult, PathPaymentStrictReceiveResultSuccess, PathPaymentStrictSendOp,
-    PathPaymentStrictSendResult, PathPaymentStrictSendResultSuccess, Price, ScAddress,
-    SimplePaymentResult, Uint256,
+    PathPaymentStrictSendResult, PathPaymentStrictSendResultSuccess, Price, ScAddress, SimplePaymentResult, Uint256,
 };
 
 use super::draft::{Act, Draft, Maker, inner, operation};
@@ -38,39 +36,20 @@ impl Maker<'_> {
         let send = self.world.asset(&mut self.rng);
         let (dest, chain) = if atoms == 0 {
             let amount = self.amount(send);
-            let nothing = Chain {
-                atoms: vec![],
-                events: vec![],
-                path: vec![],
-                paid: amount,
-                got: amount,
-            };
+            let nothing = Chain { atoms: vec![], events: vec![], path: vec![], paid: amount, got: amount };
             (send, nothing)
         } else {
             let dest = self.asset_except(&[send]);
             (dest, self.chain(source, send, dest, atoms, MAX_BETWEEN)?)
         };
-        let to = if self.one_in(5) {
-            source
-        } else {
-            self.other_account(source)
-        };
+        let to = if self.one_in(5) { source } else { self.other_account(source) };
         let to_muxed = self.receiver(to);
         let delivered = &self.world.assets[dest];
         let id = receiver_id(&to_muxed, &memo)?;
         let mut events = chain.events;
-        events.push(movement(
-            delivered,
-            &address(source),
-            &address(to),
-            chain.got,
-            id,
-        )?);
-        let last = SimplePaymentResult {
-            destination: account_id(to),
-            asset: delivered.asset.clone(),
-            amount: chain.got,
-        };
+        events.push(movement(delivered, &address(source), &address(to), chain.got, id)?);
+        let last =
+            SimplePaymentResult { destination: account_id(to), asset: delivered.asset.clone(), amount: chain.got };
         let send_asset = self.world.assets[send].asset.clone();
         let dest_asset = delivered.asset.clone();
         let (offers, path) = (chain.atoms.try_into()?, chain.path.try_into()?);
@@ -98,19 +77,12 @@ impl Maker<'_> {
                     dest_amount: chain.got,
                     path,
                 }),
-                OperationResultTr::PathPaymentStrictReceive(
-                    PathPaymentStrictReceiveResult::Success(
-                        PathPaymentStrictReceiveResultSuccess { offers, last },
-                    ),
-                ),
+                OperationResultTr::PathPaymentStrictReceive(PathPaymentStrictReceiveResult::Success(
+                    PathPaymentStrictReceiveResultSuccess { offers, last },
+                )),
             )
         };
-        let act = Act {
-            operation: operation(None, body),
-            result: inner(result),
-            events,
-            changes: Vec::new(),
-        };
+        let act = Act { operation: operation(None, body), result: inner(result), events, changes: Vec::new() };
         Ok(self.classic(source, memo, vec![act]))
     }
 
@@ -128,35 +100,19 @@ impl Maker<'_> {
         let buy = self.asset_except(&[sell]);
         let mut chain = if atoms == 0 {
             let (paid, got) = (0, 0);
-            Chain {
-                atoms: vec![],
-                events: vec![],
-                path: vec![],
-                paid,
-                got,
-            }
+            Chain { atoms: vec![], events: vec![], path: vec![], paid, got }
         } else {
             self.chain(source, sell, buy, atoms, 0)?
         };
         if empty {
             let maker = self.other_account(source);
-            self.take(
-                &mut chain,
-                source,
-                Counterparty::Account(maker),
-                (sell, 0),
-                (buy, 0),
-            )?;
+            self.take(&mut chain, source, Counterparty::Account(maker), (sell, 0), (buy, 0))?;
         }
         let price = price(self.world.assets[sell].worth, self.world.assets[buy].worth);
         let selling = self.world.assets[sell].asset.clone();
         let buying = self.world.assets[buy].asset.clone();
         // Without a counterparty all of it stays in the book.
-        let rest = if atoms == 0 || self.one_in(2) {
-            self.amount(sell)
-        } else {
-            0
-        };
+        let rest = if atoms == 0 || self.one_in(2) { self.amount(sell) } else { 0 };
         let entered = if rest == 0 {
             ManageOfferSuccessResultOffer::Deleted
         } else {
@@ -172,18 +128,10 @@ impl Maker<'_> {
             })
         };
         let amount = chain.paid.saturating_add(rest);
-        let success = ManageOfferSuccessResult {
-            offers_claimed: chain.atoms.try_into()?,
-            offer: entered,
-        };
+        let success = ManageOfferSuccessResult { offers_claimed: chain.atoms.try_into()?, offer: entered };
         let (body, result) = match self.rng.random_range(0..6) {
             0 => (
-                OperationBody::CreatePassiveSellOffer(CreatePassiveSellOfferOp {
-                    selling,
-                    buying,
-                    amount,
-                    price,
-                }),
+                OperationBody::CreatePassiveSellOffer(CreatePassiveSellOfferOp { selling, buying, amount, price }),
                 OperationResultTr::CreatePassiveSellOffer(ManageSellOfferResult::Success(success)),
             ),
             1 => (
@@ -191,43 +139,22 @@ impl Maker<'_> {
                     selling,
                     buying,
                     buy_amount: chain.got.max(1),
-                    price: Price {
-                        n: price.d,
-                        d: price.n,
-                    },
+                    price: Price { n: price.d, d: price.n },
                     offer_id: 0,
                 }),
                 OperationResultTr::ManageBuyOffer(ManageBuyOfferResult::Success(success)),
             ),
             _ => (
-                OperationBody::ManageSellOffer(ManageSellOfferOp {
-                    selling,
-                    buying,
-                    amount,
-                    price,
-                    offer_id: 0,
-                }),
+                OperationBody::ManageSellOffer(ManageSellOfferOp { selling, buying, amount, price, offer_id: 0 }),
                 OperationResultTr::ManageSellOffer(ManageSellOfferResult::Success(success)),
             ),
         };
-        Ok(Act {
-            operation: operation(None, body),
-            result: inner(result),
-            events: chain.events,
-            changes: Vec::new(),
-        })
+        Ok(Act { operation: operation(None, body), result: inner(result), events: chain.events, changes: Vec::new() })
     }
 
     /// Goes from `send` to `dest` in `atoms` (at least 1) steps, over at most `between` other
     /// assets. Each asset on the way is taken from one or more counterparties.
-    fn chain(
-        &mut self,
-        taker: Key,
-        send: AssetIndex,
-        dest: AssetIndex,
-        atoms: usize,
-        between: usize,
-    ) -> Xdr<Chain> {
+    fn chain(&mut self, taker: Key, send: AssetIndex, dest: AssetIndex, atoms: usize, between: usize) -> Xdr<Chain> {
         let between = self.rng.random_range(0..=between.min(atoms - 1));
         let mut route = vec![send];
         for _ in 0..between {
@@ -244,30 +171,21 @@ impl Maker<'_> {
         let mut chain = Chain {
             atoms: Vec::with_capacity(atoms),
             events: Vec::with_capacity(2 * atoms),
-            path: route[1..=between]
-                .iter()
-                .map(|i| self.world.assets[*i].asset.clone())
-                .collect(),
+            path: route[1..=between].iter().map(|i| self.world.assets[*i].asset.clone()).collect(),
             paid,
             got: paid,
         };
         let mut atoms_left = atoms;
         for (step, pair) in route.windows(2).enumerate() {
             let steps_left = between - step;
-            let here = if steps_left == 0 {
-                atoms_left
-            } else {
-                self.rng.random_range(1..=atoms_left - steps_left)
-            };
+            let here = if steps_left == 0 { atoms_left } else { self.rng.random_range(1..=atoms_left - steps_left) };
             atoms_left -= here;
             // Each step costs up to one percent.
             xlm -= xlm / 10_000 * self.rng.random_range(0..100);
             let bought = chain.got;
             let sold = self.world.worth(pair[1], xlm);
             let weights: Vec<i64> = (0..here).map(|_| self.rng.random_range(50..=100)).collect();
-            let shares = share(bought, &weights)
-                .into_iter()
-                .zip(share(sold, &weights));
+            let shares = share(bought, &weights).into_iter().zip(share(sold, &weights));
             for (bought, sold) in shares {
                 let maker = match self.rng.random_range(0..20) {
                     0..6 => Counterparty::Pool,
@@ -331,12 +249,8 @@ impl Maker<'_> {
             ),
         };
         let here = address(taker);
-        chain
-            .events
-            .push(movement(from, &here, &there, amount_bought, None)?);
-        chain
-            .events
-            .push(movement(to, &there, &here, amount_sold, None)?);
+        chain.events.push(movement(from, &here, &there, amount_bought, None)?);
+        chain.events.push(movement(to, &there, &here, amount_sold, None)?);
         chain.atoms.push(atom);
         Ok(())
     }
@@ -369,11 +283,7 @@ fn share(total: i64, weights: &[i64]) -> Vec<i64> {
         .map(|(i, weight)| {
             let part = i128::from(total) * i128::from(*weight) / i128::from(all);
             // A part of an i64 is an i64.
-            let part = if i + 1 == weights.len() {
-                left
-            } else {
-                part as i64
-            };
+            let part = if i + 1 == weights.len() { left } else { part as i64 };
             left -= part;
             part
         })
@@ -387,10 +297,7 @@ fn price(of: u64, other: u64) -> Price {
     while n > limit || d > limit {
         (n, d) = (n / 10, d / 10);
     }
-    Price {
-        n: n.max(1) as i32,
-        d: d.max(1) as i32,
-    }
+    Price { n: n.max(1) as i32, d: d.max(1) as i32 }
 }
 
 #[cfg(test)]
@@ -405,19 +312,7 @@ mod tests {
 
     #[test]
     fn prices_fit_their_fraction() {
-        assert_eq!(
-            price(9_000_000_000, 10_000),
-            Price {
-                n: 900_000_000,
-                d: 1_000
-            }
-        );
-        assert_eq!(
-            price(9_000_000_000, 30),
-            Price {
-                n: 900_000_000,
-                d: 3
-            }
-        );
+        assert_eq!(price(9_000_000_000, 10_000), Price { n: 900_000_000, d: 1_000 });
+        assert_eq!(price(9_000_000_000, 30), Price { n: 900_000_000, d: 3 });
     }
 }

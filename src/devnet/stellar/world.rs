@@ -7,11 +7,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
-    AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, ContractId,
-    ContractIdPreimage, ContractIdPreimageFromAddress, Hash, HashIdPreimage,
-    HashIdPreimageContractId, Limits, LiquidityPoolConstantProductParameters,
-    LiquidityPoolParameters, MuxedAccount, MuxedAccountMed25519, PoolId, PublicKey, ScAddress,
-    ScVal, Uint256, WriteXdr,
+    AccountId, AlphaNum4, AlphaNum12, Asset, AssetCode4, AssetCode12, ContractId, ContractIdPreimage,
+    ContractIdPreimageFromAddress, Hash, HashIdPreimage, HashIdPreimageContractId, Limits,
+    LiquidityPoolConstantProductParameters, LiquidityPoolParameters, MuxedAccount, MuxedAccountMed25519, PoolId,
+    PublicKey, ScAddress, ScVal, Uint256, WriteXdr,
 };
 
 /// What building XDR gives: it fails only where a list is longer than its type allows.
@@ -95,9 +94,7 @@ impl World {
             assets,
             contracts,
             seed,
-            accounts: (0..accounts as u64)
-                .map(|index| draw(seed, "account", index))
-                .collect(),
+            accounts: (0..accounts as u64).map(|index| draw(seed, "account", index)).collect(),
         })
     }
 
@@ -135,11 +132,7 @@ impl World {
 
     /// Any asset, the native one as often as all issued ones together.
     pub fn asset(&self, rng: &mut ChaCha8Rng) -> AssetIndex {
-        if rng.random_ratio(1, 2) {
-            0
-        } else {
-            self.issued_asset(rng)
-        }
+        if rng.random_ratio(1, 2) { 0 } else { self.issued_asset(rng) }
     }
 
     pub fn issued_asset(&self, rng: &mut ChaCha8Rng) -> AssetIndex {
@@ -156,18 +149,13 @@ impl World {
     pub fn pool(&self, one: AssetIndex, other: AssetIndex) -> Xdr<PoolId> {
         let (one, other) = (&self.assets[one].asset, &self.assets[other].asset);
         // The protocol orders the two sides; the id of the pair is the same from either side.
-        let (asset_a, asset_b) = if one < other {
-            (one, other)
-        } else {
-            (other, one)
-        };
-        let parameters = LiquidityPoolParameters::LiquidityPoolConstantProduct(
-            LiquidityPoolConstantProductParameters {
+        let (asset_a, asset_b) = if one < other { (one, other) } else { (other, one) };
+        let parameters =
+            LiquidityPoolParameters::LiquidityPoolConstantProduct(LiquidityPoolConstantProductParameters {
                 asset_a: asset_a.clone(),
                 asset_b: asset_b.clone(),
                 fee: POOL_FEE,
-            },
-        );
+            });
         Ok(PoolId(sha256(&parameters)?))
     }
 }
@@ -176,10 +164,9 @@ impl AssetInfo {
     fn new(network_id: [u8; 32], code: &str, issuer: Key, worth: u64) -> Xdr<Self> {
         let asset = match code.len() {
             0 => Asset::Native,
-            1..=4 => Asset::CreditAlphanum4(AlphaNum4 {
-                asset_code: AssetCode4(padded(code)),
-                issuer: account_id(issuer),
-            }),
+            1..=4 => {
+                Asset::CreditAlphanum4(AlphaNum4 { asset_code: AssetCode4(padded(code)), issuer: account_id(issuer) })
+            }
             _ => Asset::CreditAlphanum12(AlphaNum12 {
                 asset_code: AssetCode12(padded(code)),
                 issuer: account_id(issuer),
@@ -192,13 +179,7 @@ impl AssetInfo {
         };
         let contract = contract_id(network_id, ContractIdPreimage::Asset(asset.clone()))?;
         let label = ScVal::String(stellar_xdr::ScString(label.try_into()?));
-        Ok(Self {
-            asset,
-            issuer,
-            contract,
-            label,
-            worth,
-        })
+        Ok(Self { asset, issuer, contract, label, worth })
     }
 }
 
@@ -225,10 +206,7 @@ pub(super) fn plain(key: Key) -> MuxedAccount {
 }
 
 pub(super) fn muxed(key: Key, id: u64) -> MuxedAccount {
-    MuxedAccount::MuxedEd25519(MuxedAccountMed25519 {
-        id,
-        ed25519: Uint256(key),
-    })
+    MuxedAccount::MuxedEd25519(MuxedAccountMed25519 { id, ed25519: Uint256(key) })
 }
 
 /// The account behind a possibly multiplexed address.
@@ -259,11 +237,7 @@ mod tests {
 
     #[test]
     fn asset_contracts_have_the_addresses_of_the_real_networks() {
-        let native = |passphrase| {
-            World::new(1, 2, passphrase).unwrap().assets[0]
-                .contract
-                .to_string()
-        };
+        let native = |passphrase| World::new(1, 2, passphrase).unwrap().assets[0].contract.to_string();
         assert_eq!(
             native("Public Global Stellar Network ; September 2015"),
             "CAS3J7GYLGXMF6TDJBBYYSE3HQ6BBSMLNUQ34T6TZMYMW2EVH34XOWMA"

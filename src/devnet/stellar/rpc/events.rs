@@ -35,16 +35,13 @@ pub(super) fn events(network: &Network, params: Params) -> Answer {
     };
     let cursor = match cursor {
         None => None,
-        Some(text) => Some(
-            parse(&text)
-                .ok_or_else(|| invalid(format!("invalid parameters: invalid event id {text}")))?,
-        ),
+        Some(text) => {
+            Some(parse(&text).ok_or_else(|| invalid(format!("invalid parameters: invalid event id {text}")))?)
+        }
     };
     let format = Format::of(params.xdr_format.as_deref())?;
     if cursor.is_some() && (params.start_ledger != 0 || params.end_ledger != 0) {
-        return Err(invalid(
-            "ledger ranges and cursor cannot both be set".to_owned(),
-        ));
+        return Err(invalid("ledger ranges and cursor cannot both be set".to_owned()));
     }
     if cursor.is_none() && params.start_ledger == 0 {
         return Err(invalid("startLedger must be positive".to_owned()));
@@ -61,10 +58,7 @@ pub(super) fn events(network: &Network, params: Params) -> Answer {
     if !(u64::from(oldest.sequence)..=u64::from(latest.sequence)).contains(&start) {
         return Err(Failure::new(
             INVALID_REQUEST,
-            format!(
-                "startLedger must be within the ledger range: {} - {}",
-                oldest.sequence, latest.sequence
-            ),
+            format!("startLedger must be within the ledger range: {} - {}", oldest.sequence, latest.sequence),
         ));
     }
     let mut end = (start + SCAN).min(u64::from(latest.sequence) + 1);
@@ -85,14 +79,8 @@ pub(super) fn events(network: &Network, params: Params) -> Answer {
         _ => end_of(end.saturating_sub(1) as u32),
     };
     let items = match format {
-        Format::Base64 => found
-            .iter()
-            .map(|event| event.json.clone())
-            .collect::<Vec<_>>(),
-        Format::Json => found
-            .iter()
-            .map(|event| event_as_json(&event.json))
-            .collect::<Result<_, _>>()?,
+        Format::Base64 => found.iter().map(|event| event.json.clone()).collect::<Vec<_>>(),
+        Format::Json => found.iter().map(|event| event_as_json(&event.json)).collect::<Result<_, _>>()?,
     };
     Ok(format!(
         r#"{{"events":[{}],"cursor":"{next}","latestLedger":{},"oldestLedger":{},"latestLedgerCloseTime":"{}","oldestLedgerCloseTime":"{}"}}"#,
@@ -106,10 +94,7 @@ pub(super) fn events(network: &Network, params: Params) -> Answer {
 
 /// Behind everything in a ledger.
 fn end_of(ledger: u32) -> Place {
-    Place {
-        toid: toid(ledger, 0xf_ffff, 0xfff),
-        index: u32::MAX,
-    }
+    Place { toid: toid(ledger, 0xf_ffff, 0xfff), index: u32::MAX }
 }
 
 /// An event id, `<total order id>-<index>`.
@@ -117,8 +102,5 @@ fn parse(text: &str) -> Option<Place> {
     let (toid, index) = text.split_once('-')?;
     // The total order id is a signed number that is never negative.
     let toid = u64::try_from(toid.parse::<i64>().ok()?).ok()?;
-    Some(Place {
-        toid,
-        index: index.parse().ok()?,
-    })
+    Some(Place { toid, index: index.parse().ok()? })
 }

@@ -11,10 +11,7 @@ const MAX_ITEMS: usize = 5;
 /// The most segments of a pattern, a last `**` not counted.
 const MAX_SEGMENTS: usize = 4;
 /// Bounds for a topic that a client sends: nesting, and bytes.
-const SEGMENT_LIMITS: Limits = Limits {
-    depth: 100,
-    len: 64 << 10,
-};
+const SEGMENT_LIMITS: Limits = Limits { depth: 100, len: 64 << 10 };
 
 /// A filter as sent. All parts that are given must match; an empty part matches everything.
 #[derive(Default, Deserialize)]
@@ -77,62 +74,38 @@ enum Wrong {
 impl Checked {
     fn new(filter: Filter) -> Result<Self, Wrong> {
         let mut kinds = (filter.r#type.is_empty(), filter.r#type.is_empty());
-        for kind in filter
-            .r#type
-            .split(',')
-            .filter(|_| !filter.r#type.is_empty())
-        {
+        for kind in filter.r#type.split(',').filter(|_| !filter.r#type.is_empty()) {
             match kind {
                 "contract" => kinds.0 = true,
                 "system" => kinds.1 = true,
                 _ => {
                     return Err(Wrong::Filter(
-                        "filter type invalid: if set, type must be either 'system' or 'contract'"
-                            .to_owned(),
+                        "filter type invalid: if set, type must be either 'system' or 'contract'".to_owned(),
                     ));
                 }
             }
         }
         if filter.contract_ids.len() > MAX_ITEMS {
-            return Err(Wrong::Filter(format!(
-                "maximum {MAX_ITEMS} contract IDs per filter"
-            )));
+            return Err(Wrong::Filter(format!("maximum {MAX_ITEMS} contract IDs per filter")));
         }
         if filter.topics.len() > MAX_ITEMS {
-            return Err(Wrong::Filter(format!(
-                "maximum {MAX_ITEMS} topics per filter"
-            )));
+            return Err(Wrong::Filter(format!("maximum {MAX_ITEMS} topics per filter")));
         }
         for (number, id) in (1..).zip(&filter.contract_ids) {
             if Contract::from_string(id).is_err() {
                 return Err(Wrong::Filter(format!("contract ID {number} invalid")));
             }
         }
-        let patterns = (1..)
-            .zip(filter.topics)
-            .map(|(number, topic)| Pattern::new(number, topic))
-            .collect::<Result<_, _>>()?;
+        let patterns =
+            (1..).zip(filter.topics).map(|(number, topic)| Pattern::new(number, topic)).collect::<Result<_, _>>()?;
         let (contract, system) = kinds;
-        Ok(Self {
-            contract,
-            system,
-            contract_ids: filter.contract_ids,
-            patterns,
-        })
+        Ok(Self { contract, system, contract_ids: filter.contract_ids, patterns })
     }
 
     fn matches(&self, event: &StoredEvent) -> bool {
-        let kind = if event.system {
-            self.system
-        } else {
-            self.contract
-        };
+        let kind = if event.system { self.system } else { self.contract };
         kind && (self.contract_ids.is_empty() || self.contract_ids.contains(&event.contract))
-            && (self.patterns.is_empty()
-                || self
-                    .patterns
-                    .iter()
-                    .any(|pattern| pattern.matches(&event.topics)))
+            && (self.patterns.is_empty() || self.patterns.iter().any(|pattern| pattern.matches(&event.topics)))
     }
 }
 
@@ -151,33 +124,20 @@ impl Pattern {
             return Err(wrong(&format!("segment {} invalid: {rule}", place + 1)));
         }
         if segments.len() > MAX_SEGMENTS {
-            return Err(wrong(&format!(
-                "topic cannot have more than {MAX_SEGMENTS} segments"
-            )));
+            return Err(wrong(&format!("topic cannot have more than {MAX_SEGMENTS} segments")));
         }
-        let segments = segments
-            .iter()
-            .map(|text| Segment::new(text))
-            .collect::<Result<_, _>>()?;
+        let segments = segments.iter().map(|text| Segment::new(text)).collect::<Result<_, _>>()?;
         Ok(Self { segments, open })
     }
 
     /// Without an open end the number of topics must be equal.
     fn matches(&self, topics: &[String]) -> bool {
         let length = self.segments.len();
-        let fits = if self.open {
-            topics.len() >= length
-        } else {
-            topics.len() == length
-        };
-        fits && self
-            .segments
-            .iter()
-            .zip(topics)
-            .all(|(segment, topic)| match segment {
-                Segment::Any => true,
-                Segment::Exactly(wanted) => wanted == topic,
-            })
+        let fits = if self.open { topics.len() >= length } else { topics.len() == length };
+        fits && self.segments.iter().zip(topics).all(|(segment, topic)| match segment {
+            Segment::Any => true,
+            Segment::Exactly(wanted) => wanted == topic,
+        })
     }
 }
 

@@ -5,8 +5,8 @@
 use serde::Serialize;
 use serde_json::{Map, Value};
 use stellar_xdr::{
-    ContractEvent, DiagnosticEvent, LedgerCloseMeta, LedgerHeaderHistoryEntry, Limits, ReadXdr,
-    ScVal, TransactionEnvelope, TransactionEvent, TransactionMeta, TransactionResult,
+    ContractEvent, DiagnosticEvent, LedgerCloseMeta, LedgerHeaderHistoryEntry, Limits, ReadXdr, ScVal,
+    TransactionEnvelope, TransactionEvent, TransactionMeta, TransactionResult,
 };
 
 use super::super::encode::Stored;
@@ -17,48 +17,21 @@ use super::{Answer, Failure, INTERNAL};
 pub(super) fn ledger_as_json(ledger: &Stored) -> Answer {
     let header = value::<LedgerHeaderHistoryEntry>(&ledger.header)?;
     let metadata = value::<LedgerCloseMeta>(&ledger.metadata)?;
-    Ok(format!(
-        r#""headerXdr":"","headerJson":{header},"metadataXdr":"","metadataJson":{metadata}"#
-    ))
+    Ok(format!(r#""headerXdr":"","headerJson":{header},"metadataXdr":"","metadataJson":{metadata}"#))
 }
 
 /// `members` are those of a stored transaction, without braces; so is what comes back.
 pub(super) fn transaction_as_json(members: &str) -> Answer {
     let mut object = parse(&format!("{{{members}}}"))?;
-    rewrite(
-        &mut object,
-        "envelopeXdr",
-        "envelopeJson",
-        value::<TransactionEnvelope>,
-    )?;
-    rewrite(
-        &mut object,
-        "resultXdr",
-        "resultJson",
-        value::<TransactionResult>,
-    )?;
-    rewrite(
-        &mut object,
-        "resultMetaXdr",
-        "resultMetaJson",
-        value::<TransactionMeta>,
-    )?;
+    rewrite(&mut object, "envelopeXdr", "envelopeJson", value::<TransactionEnvelope>)?;
+    rewrite(&mut object, "resultXdr", "resultJson", value::<TransactionResult>)?;
+    rewrite(&mut object, "resultMetaXdr", "resultMetaJson", value::<TransactionMeta>)?;
     let diagnostics = ("diagnosticEventsXdr", "diagnosticEventsJson");
-    rewrite(
-        &mut object,
-        diagnostics.0,
-        diagnostics.1,
-        value::<DiagnosticEvent>,
-    )?;
+    rewrite(&mut object, diagnostics.0, diagnostics.1, value::<DiagnosticEvent>)?;
     if let Some(Value::Object(events)) = object.get_mut("events") {
         let (from, to) = ("transactionEventsXdr", "transactionEventsJson");
         rewrite(events, from, to, value::<TransactionEvent>)?;
-        rewrite(
-            events,
-            "contractEventsXdr",
-            "contractEventsJson",
-            value::<ContractEvent>,
-        )?;
+        rewrite(events, "contractEventsXdr", "contractEventsJson", value::<ContractEvent>)?;
     }
     Ok(without_braces(object))
 }
@@ -85,10 +58,7 @@ fn rewrite(
 
 fn converted(old: Value, convert: fn(&str) -> Result<Value, Failure>) -> Result<Value, Failure> {
     match old {
-        Value::Array(items) => items
-            .into_iter()
-            .map(|item| converted(item, convert))
-            .collect::<Result<_, _>>(),
+        Value::Array(items) => items.into_iter().map(|item| converted(item, convert)).collect::<Result<_, _>>(),
         Value::String(base64) => convert(&base64),
         other => Ok(other),
     }
@@ -105,8 +75,5 @@ fn parse(json: &str) -> Result<Map<String, Value>, Failure> {
 }
 
 fn internal(error: impl std::fmt::Display) -> Failure {
-    Failure::new(
-        INTERNAL,
-        format!("xdr could not be written as json: {error}"),
-    )
+    Failure::new(INTERNAL, format!("xdr could not be written as json: {error}"))
 }

@@ -86,10 +86,7 @@ pub(super) struct Pagination {
 /// Parameters by name.
 fn read<T: DeserializeOwned + Default>(params: Option<Value>) -> Result<T, Failure> {
     match params {
-        Some(Value::Array(_)) => Err(Failure::new(
-            INVALID_PARAMS,
-            "invalid parameters: array is not supported",
-        )),
+        Some(Value::Array(_)) => Err(Failure::new(INVALID_PARAMS, "invalid parameters: array is not supported")),
         params => read_any(params),
     }
 }
@@ -105,10 +102,7 @@ fn read_any<T: DeserializeOwned + Default>(params: Option<Value>) -> Result<T, F
 impl Page {
     /// Checked as both paged methods do: the cursor if there is one, and the limit.
     fn check(&self, view: &View) -> Result<(Option<&str>, usize), Failure> {
-        let cursor = self
-            .pagination
-            .as_ref()
-            .and_then(|page| page.cursor.as_deref());
+        let cursor = self.pagination.as_ref().and_then(|page| page.cursor.as_deref());
         // An empty cursor is the same as none.
         let cursor = cursor.filter(|cursor| !cursor.is_empty());
         let limit = self.pagination.as_ref().map_or(0, |page| page.limit);
@@ -129,10 +123,7 @@ impl Page {
             ));
         }
         if limit > MAX_LIMIT {
-            return Err(Failure::new(
-                INVALID_REQUEST,
-                format!("limit must not exceed {MAX_LIMIT}"),
-            ));
+            return Err(Failure::new(INVALID_REQUEST, format!("limit must not exceed {MAX_LIMIT}")));
         }
         let limit = if limit == 0 { DEFAULT_LIMIT } else { limit };
         // At most MAX_LIMIT.
@@ -164,12 +155,7 @@ fn version_info() -> String {
 fn latest_ledger(network: &Network, params: FormatOnly) -> Answer {
     let format = Format::of(params.xdr_format.as_deref())?;
     let view = network.view();
-    let Stored {
-        sequence,
-        close_time,
-        hash,
-        ..
-    } = view.latest();
+    let Stored { sequence, close_time, hash, .. } = view.latest();
     let xdr = ledger_xdr(view.latest(), format)?;
     Ok(format!(
         r#"{{"id":"{hash}","protocolVersion":{PROTOCOL},"sequence":{sequence},"closeTime":"{close_time}",{xdr}}}"#
@@ -180,12 +166,8 @@ fn latest_ledger(network: &Network, params: FormatOnly) -> Answer {
 fn ledger_xdr(ledger: &Stored, format: Format) -> Answer {
     match format {
         Format::Base64 => {
-            let Stored {
-                header, metadata, ..
-            } = ledger;
-            Ok(format!(
-                r#""headerXdr":"{header}","metadataXdr":"{metadata}""#
-            ))
+            let Stored { header, metadata, .. } = ledger;
+            Ok(format!(r#""headerXdr":"{header}","metadataXdr":"{metadata}""#))
         }
         Format::Json => ledger_as_json(ledger),
     }
@@ -198,9 +180,9 @@ fn ledgers(network: &Network, params: Page) -> Answer {
     let start = match cursor {
         None => u64::from(params.start_ledger),
         Some(cursor) => {
-            let last: u32 = cursor.parse().map_err(|error| {
-                Failure::new(INVALID_PARAMS, format!("parsing \"{cursor}\": {error}"))
-            })?;
+            let last: u32 = cursor
+                .parse()
+                .map_err(|error| Failure::new(INVALID_PARAMS, format!("parsing \"{cursor}\": {error}")))?;
             let start = u64::from(last) + 1;
             // At the tip this is an error and no empty page: so does the real server.
             if view.get(start).is_none() {
@@ -218,16 +200,9 @@ fn ledgers(network: &Network, params: Page) -> Answer {
     let mut items = Vec::with_capacity(limit);
     let mut last = start.saturating_sub(1);
     for ledger in view.from(start).take(limit) {
-        let Stored {
-            hash,
-            sequence,
-            close_time,
-            ..
-        } = ledger;
+        let Stored { hash, sequence, close_time, .. } = ledger;
         let xdr = ledger_xdr(ledger, format)?;
-        items.push(format!(
-            r#"{{"hash":"{hash}","sequence":{sequence},"ledgerCloseTime":"{close_time}",{xdr}}}"#
-        ));
+        items.push(format!(r#"{{"hash":"{hash}","sequence":{sequence},"ledgerCloseTime":"{close_time}",{xdr}}}"#));
         last = u64::from(*sequence);
     }
     let (latest, oldest) = (view.latest(), view.oldest());
@@ -248,12 +223,11 @@ fn transactions(network: &Network, params: Page) -> Answer {
     let (start, skip) = match cursor {
         None => (u64::from(params.start_ledger), 0),
         Some(cursor) => {
-            let position: i64 = cursor.parse().map_err(|error| {
-                Failure::new(INVALID_PARAMS, format!("parsing \"{cursor}\": {error}"))
-            })?;
-            let position = u64::try_from(position).map_err(|_| {
-                Failure::new(INVALID_PARAMS, "cursor ledger sequence cannot be negative")
-            })?;
+            let position: i64 = cursor
+                .parse()
+                .map_err(|error| Failure::new(INVALID_PARAMS, format!("parsing \"{cursor}\": {error}")))?;
+            let position = u64::try_from(position)
+                .map_err(|_| Failure::new(INVALID_PARAMS, "cursor ledger sequence cannot be negative"))?;
             (position >> 32, (position >> 12 & 0xf_ffff) as usize)
         }
     };
@@ -275,10 +249,7 @@ fn transactions(network: &Network, params: Page) -> Answer {
         for (index, transaction) in ledger.transactions.iter().enumerate().skip(skip) {
             end = toid(ledger.sequence, index as u64 + 1, 1);
             let members = members(&transaction.members, format)?;
-            items.push(format!(
-                r#"{{{members},"createdAt":{}}}"#,
-                ledger.close_time
-            ));
+            items.push(format!(r#"{{{members},"createdAt":{}}}"#, ledger.close_time));
             if items.len() == limit {
                 break 'ledgers;
             }
@@ -328,9 +299,7 @@ fn transaction(network: &Network, params: ByHash) -> Answer {
     match found {
         Some((close_time, transaction)) => {
             let members = members(&transaction.members, format)?;
-            Ok(format!(
-                r#"{{{range},{members},"createdAt":"{close_time}"}}"#
-            ))
+            Ok(format!(r#"{{{range},{members},"createdAt":"{close_time}"}}"#))
         }
         None => Ok(format!(
             r#"{{{range},"status":"NOT_FOUND","txHash":"{hash}","applicationOrder":0,"feeBump":false,"events":{{}},"ledger":0,"createdAt":"0"}}"#

@@ -43,11 +43,7 @@ pub(super) struct Failure {
 
 impl Failure {
     fn new(code: i32, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            data: None,
-        }
+        Self { code, message: message.into(), data: None }
     }
 }
 
@@ -73,15 +69,10 @@ pub(in crate::devnet) async fn serve(
     mut payload: web::Payload,
 ) -> HttpResponse {
     if request.method() != Method::POST {
-        return HttpResponse::MethodNotAllowed()
-            .insert_header((header::ALLOW, "POST"))
-            .finish();
+        return HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "POST")).finish();
     }
     let content_type = request.headers().get(header::CONTENT_TYPE);
-    if !content_type
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(is_json)
-    {
+    if !content_type.and_then(|value| value.to_str().ok()).is_some_and(is_json) {
         return HttpResponse::UnsupportedMediaType().finish();
     }
     let mut body = Vec::new();
@@ -93,9 +84,7 @@ pub(in crate::devnet) async fn serve(
         }
     }
     match answer(&network, &body) {
-        Ok(Some(json)) => HttpResponse::Ok()
-            .content_type("application/json")
-            .body(json),
+        Ok(Some(json)) => HttpResponse::Ok().content_type("application/json").body(json),
         Ok(None) => HttpResponse::NoContent().finish(),
         Err(error) => plain(&error),
     }
@@ -111,15 +100,10 @@ fn plain(text: &str) -> HttpResponse {
 /// `application/json`, with no other charset than utf-8.
 fn is_json(content_type: &str) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
-    parts
-        .next()
-        .is_some_and(|media| media.eq_ignore_ascii_case("application/json"))
-        && parts
-            .filter_map(|parameter| parameter.split_once('='))
-            .all(|(name, value)| {
-                !name.trim().eq_ignore_ascii_case("charset")
-                    || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
-            })
+    parts.next().is_some_and(|media| media.eq_ignore_ascii_case("application/json"))
+        && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+            !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
 }
 
 /// The response body, `None` if only notifications came, or why the body is no JSON.
@@ -134,10 +118,7 @@ pub(super) fn answer(network: &Network, body: &[u8]) -> Result<Option<String>, S
         let failure = Failure::new(INVALID_REQUEST, "empty request batch");
         return Ok(Some(envelope("null", Err(failure))));
     }
-    let answers: Vec<String> = batch
-        .into_iter()
-        .filter_map(|request| one(network, request))
-        .collect();
+    let answers: Vec<String> = batch.into_iter().filter_map(|request| one(network, request)).collect();
     Ok((!answers.is_empty()).then(|| format!("[{}]", answers.join(","))))
 }
 
@@ -152,9 +133,7 @@ fn one(network: &Network, raw: &RawValue) -> Option<String> {
         return Some(envelope("null", Err(failure)));
     }
     let answer = match (request.jsonrpc.as_deref(), request.method.as_deref()) {
-        (Some("2.0"), Some(method)) if !method.is_empty() => {
-            methods::call(network, method, request.params)
-        }
+        (Some("2.0"), Some(method)) if !method.is_empty() => methods::call(network, method, request.params),
         (Some("2.0"), _) => Err(Failure::new(INVALID_REQUEST, "empty method name")),
         _ => Err(Failure::new(INVALID_REQUEST, "invalid version marker")),
     };
@@ -167,12 +146,8 @@ fn envelope(id: &str, answer: Answer) -> String {
         Err(failure) => {
             let (code, message) = (failure.code, Value::from(failure.message));
             let data = failure.data.map(Value::from);
-            let data = data
-                .map(|data| format!(r#","data":{data}"#))
-                .unwrap_or_default();
-            format!(
-                r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#
-            )
+            let data = data.map(|data| format!(r#","data":{data}"#)).unwrap_or_default();
+            format!(r#"{{"jsonrpc":"2.0","id":{id},"error":{{"code":{code},"message":{message}{data}}}}}"#)
         }
     }
 }

@@ -10,14 +10,9 @@ use super::answer;
 
 fn call(network: &Network, method: &str, params: Value) -> Value {
     let request = json!({"jsonrpc": "2.0", "id": 7, "method": method, "params": params});
-    let body = answer(network, request.to_string().as_bytes())
-        .unwrap()
-        .unwrap();
+    let body = answer(network, request.to_string().as_bytes()).unwrap().unwrap();
     let response: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(
-        (&response["jsonrpc"], &response["id"]),
-        (&json!("2.0"), &json!(7))
-    );
+    assert_eq!((&response["jsonrpc"], &response["id"]), (&json!("2.0"), &json!(7)));
     response
 }
 
@@ -34,12 +29,7 @@ fn error(network: &Network, method: &str, params: Value) -> (i64, String) {
 }
 
 /// Every item of a paged method from ledger 1000 on, and the last cursor.
-fn walk(
-    network: &Network,
-    (method, list): (&str, &str),
-    limit: usize,
-    filters: Value,
-) -> (Vec<Value>, String) {
+fn walk(network: &Network, (method, list): (&str, &str), limit: usize, filters: Value) -> (Vec<Value>, String) {
     let mut items = Vec::new();
     let mut params = json!({"startLedger": 1_000, "pagination": {"limit": limit}});
     loop {
@@ -65,39 +55,20 @@ fn walk(
 fn walking_gives_every_item_once_whatever_the_page_is() {
     let network = network(1, 60, 12);
     let view = network.view();
-    let transactions: Vec<&str> = view
-        .from(0)
-        .flat_map(|l| &l.transactions)
-        .map(|t| t.hash.as_str())
-        .collect();
-    let events: Vec<String> = view
-        .from(0)
-        .flat_map(|l| &l.events)
-        .map(|e| e.place.to_string())
-        .collect();
+    let transactions: Vec<&str> = view.from(0).flat_map(|l| &l.transactions).map(|t| t.hash.as_str()).collect();
+    let events: Vec<String> = view.from(0).flat_map(|l| &l.events).map(|e| e.place.to_string()).collect();
     assert_eq!(events.iter().collect::<BTreeSet<_>>().len(), events.len());
     assert!(events.is_sorted());
     for limit in [1, 2, 7, 50, 200] {
-        let (items, _) = walk(
-            &network,
-            ("getTransactions", "transactions"),
-            limit,
-            Value::Null,
-        );
-        let hashes: Vec<&str> = items
-            .iter()
-            .map(|t| t["txHash"].as_str().unwrap())
-            .collect();
+        let (items, _) = walk(&network, ("getTransactions", "transactions"), limit, Value::Null);
+        let hashes: Vec<&str> = items.iter().map(|t| t["txHash"].as_str().unwrap()).collect();
         assert_eq!(hashes, transactions);
         let (items, cursor) = walk(&network, ("getEvents", "events"), limit, json!([]));
         let ids: Vec<&str> = items.iter().map(|e| e["id"].as_str().unwrap()).collect();
         assert_eq!(ids, events);
         assert_eq!(cursor, format!("{:019}-4294967295", (1_012_u64 << 32) - 1));
         let (items, cursor) = walk(&network, ("getLedgers", "ledgers"), limit, Value::Null);
-        let numbers: Vec<u64> = items
-            .iter()
-            .map(|l| l["sequence"].as_u64().unwrap())
-            .collect();
+        let numbers: Vec<u64> = items.iter().map(|l| l["sequence"].as_u64().unwrap()).collect();
         assert_eq!(numbers, (1_000..1_012).collect::<Vec<_>>());
         assert_eq!(cursor, "1011");
     }
@@ -110,17 +81,12 @@ fn events_have_the_members_of_the_real_server() {
     let mut without_topics = 0;
     for event in &events {
         let ledger = event["ledger"].as_u64().unwrap();
-        let (transaction, operation) = (
-            event["transactionIndex"].as_u64().unwrap(),
-            event["operationIndex"].as_u64().unwrap(),
-        );
+        let (transaction, operation) =
+            (event["transactionIndex"].as_u64().unwrap(), event["operationIndex"].as_u64().unwrap());
         let id = format!("{:019}-", ledger << 32 | transaction << 12 | operation);
         assert!(event["id"].as_str().unwrap().starts_with(&id), "{event}");
         assert!(["contract", "system"].contains(&event["type"].as_str().unwrap()));
-        assert_eq!(
-            event["ledgerClosedAt"],
-            format!("2027-01-15T08:00:0{}Z", ledger - 1_000)
-        );
+        assert_eq!(event["ledgerClosedAt"], format!("2027-01-15T08:00:0{}Z", ledger - 1_000));
         assert!(event["contractId"].as_str().unwrap().starts_with('C'));
         assert!(event["value"].is_string() && event["inSuccessfulContractCall"].is_boolean());
         assert_ne!(event["topic"], json!([]), "left out when empty");
@@ -134,60 +100,28 @@ fn the_tip_behaves_as_on_the_real_server() {
     let network = network(1, 20, 3);
     // getEvents: an empty page and the same cursor.
     let (_, cursor) = walk(&network, ("getEvents", "events"), 1_000, json!([]));
-    let page = result(
-        &network,
-        "getEvents",
-        json!({"pagination": {"cursor": cursor}}),
-    );
-    assert_eq!(
-        (&page["events"], &page["cursor"]),
-        (&json!([]), &json!(cursor))
-    );
+    let page = result(&network, "getEvents", json!({"pagination": {"cursor": cursor}}));
+    assert_eq!((&page["events"], &page["cursor"]), (&json!([]), &json!(cursor)));
     // getTransactions: an empty page, and a cursor that goes back.
-    let (_, cursor) = walk(
-        &network,
-        ("getTransactions", "transactions"),
-        200,
-        Value::Null,
-    );
-    let page = result(
-        &network,
-        "getTransactions",
-        json!({"pagination": {"cursor": cursor}}),
-    );
+    let (_, cursor) = walk(&network, ("getTransactions", "transactions"), 200, Value::Null);
+    let page = result(&network, "getTransactions", json!({"pagination": {"cursor": cursor}}));
     let back = (1_002_u64 << 32 | 1).to_string();
-    assert_eq!(
-        (&page["transactions"], &page["cursor"]),
-        (&json!([]), &json!(back))
-    );
+    assert_eq!((&page["transactions"], &page["cursor"]), (&json!([]), &json!(back)));
     // Past the tip the cursor is 0, which is then refused.
     let past = (1_010_u64 << 32).to_string();
-    let page = result(
-        &network,
-        "getTransactions",
-        json!({"pagination": {"cursor": past}}),
-    );
+    let page = result(&network, "getTransactions", json!({"pagination": {"cursor": past}}));
+    assert_eq!((&page["transactions"], &page["cursor"]), (&json!([]), &json!("0")));
     assert_eq!(
-        (&page["transactions"], &page["cursor"]),
-        (&json!([]), &json!("0"))
-    );
-    assert_eq!(
-        error(
-            &network,
-            "getTransactions",
-            json!({"pagination": {"cursor": "0"}})
-        ),
-        (
-            -32602,
-            "database does not contain metadata for ledger: 0".to_owned()
-        )
+        error(&network, "getTransactions", json!({"pagination": {"cursor": "0"}})),
+        (-32602, "database does not contain metadata for ledger: 0".to_owned())
     );
     // getLedgers: an error.
     assert_eq!(
         error(&network, "getLedgers", json!({"pagination": {"cursor": "1002"}})),
         (
             -32602,
-            "cursor ('1002') must be between the oldest ledger: 1000 and the latest ledger: 1002 for this rpc instance".to_owned()
+            "cursor ('1002') must be between the oldest ledger: 1000 and the latest ledger: 1002 for this rpc instance"
+                .to_owned()
         )
     );
 }
@@ -207,12 +141,7 @@ fn errors_have_the_texts_of_the_real_server() {
     let cases = [
         ("getEvents", json!({"startLedger": 999}), -32600, range.to_owned()),
         ("getEvents", json!({"startLedger": 1_003}), -32600, range.to_owned()),
-        (
-            "getEvents",
-            json!({"pagination": {"cursor": "0000000021474836480-0000000000"}}),
-            -32600,
-            range.to_owned(),
-        ),
+        ("getEvents", json!({"pagination": {"cursor": "0000000021474836480-0000000000"}}), -32600, range.to_owned()),
         ("getEvents", json!({}), -32602, "startLedger must be positive".to_owned()),
         (
             "getEvents",
@@ -226,12 +155,7 @@ fn errors_have_the_texts_of_the_real_server() {
             -32602,
             "limit must not exceed 10000".to_owned(),
         ),
-        (
-            "getEvents",
-            filters(json!([{}, {}, {}, {}, {}, {}])),
-            -32602,
-            "maximum 5 filters per request".to_owned(),
-        ),
+        ("getEvents", filters(json!([{}, {}, {}, {}, {}, {}])), -32602, "maximum 5 filters per request".to_owned()),
         (
             "getEvents",
             filters(json!([{"contractIds": ["C1"]}])),
@@ -254,7 +178,8 @@ fn errors_have_the_texts_of_the_real_server() {
             "getEvents",
             topics(json!([["*"], ["**", "*"]])),
             -32602,
-            "filter 1 invalid: topic 2 invalid: segment 1 invalid: wildcard '**' is only allowed as the last segment".to_owned(),
+            "filter 1 invalid: topic 2 invalid: segment 1 invalid: wildcard '**' is only allowed as the last segment"
+                .to_owned(),
         ),
         (
             "getEvents",
@@ -293,27 +218,16 @@ fn errors_have_the_texts_of_the_real_server() {
         ("nothing", json!({}), -32601, "method not found".to_owned()),
     ];
     for (method, params, code, text) in cases {
-        assert_eq!(
-            error(&network, method, params.clone()),
-            (code, text),
-            "{method} {params}"
-        );
+        assert_eq!(error(&network, method, params.clone()), (code, text), "{method} {params}");
     }
     for (method, params) in [
         ("getEvents", json!([1_000])),
         ("getEvents", json!({"startLedger": -1})),
         ("getEvents", topics(json!([["no xdr"]]))),
         ("getLedgers", json!({"startLedger": "1000"})),
-        (
-            "getLedgers",
-            json!({"startLedger": 1_000, "xdrFormat": "yaml"}),
-        ),
+        ("getLedgers", json!({"startLedger": 1_000, "xdrFormat": "yaml"})),
     ] {
-        assert_eq!(
-            error(&network, method, params.clone()).0,
-            -32602,
-            "{method} {params}"
-        );
+        assert_eq!(error(&network, method, params.clone()).0, -32602, "{method} {params}");
     }
 }
 
@@ -334,50 +248,32 @@ fn filters_select_as_on_the_real_server() {
     check(json!([{}]), &|_| true);
     check(json!([{"topics": [["**"]]}]), &|_| true);
     check(json!([{"topics": [["*"]]}]), &|event| topics(event) == 1);
-    check(json!([{"topics": [["*", "*", "*", "*"]]}]), &|event| {
-        topics(event) == 4
+    check(json!([{"topics": [["*", "*", "*", "*"]]}]), &|event| topics(event) == 4);
+    check(json!([{"topics": [["*", "*", "*", "**"]]}]), &|event| topics(event) >= 3);
+    check(json!([{"topics": [[TRANSFER, "**"]]}]), &|event| event["topic"][0] == TRANSFER);
+    check(json!([{"topics": [[TRANSFER, "*", "*"], ["*"]]}]), &|event| {
+        topics(event) == 3 && event["topic"][0] == TRANSFER || topics(event) == 1
     });
-    check(json!([{"topics": [["*", "*", "*", "**"]]}]), &|event| {
-        topics(event) >= 3
-    });
-    check(json!([{"topics": [[TRANSFER, "**"]]}]), &|event| {
-        event["topic"][0] == TRANSFER
-    });
-    check(
-        json!([{"topics": [[TRANSFER, "*", "*"], ["*"]]}]),
-        &|event| topics(event) == 3 && event["topic"][0] == TRANSFER || topics(event) == 1,
-    );
-    check(json!([{"type": "system"}]), &|event| {
-        event["type"] == "system"
-    });
+    check(json!([{"type": "system"}]), &|event| event["type"] == "system");
     check(json!([{"type": "contract,system"}]), &|_| true);
     check(json!([{"contractIds": [native, own]}]), &|event| {
         event["contractId"] == native || event["contractId"] == own
     });
-    check(
-        json!([{"contractIds": [native], "topics": [[TRANSFER, "**"]]}]),
-        &|event| event["contractId"] == native && event["topic"][0] == TRANSFER,
-    );
-    check(
-        json!([{"type": "system"}, {"contractIds": [own]}]),
-        &|event| event["type"] == "system" || event["contractId"] == own,
-    );
+    check(json!([{"contractIds": [native], "topics": [[TRANSFER, "**"]]}]), &|event| {
+        event["contractId"] == native && event["topic"][0] == TRANSFER
+    });
+    check(json!([{"type": "system"}, {"contractIds": [own]}]), &|event| {
+        event["type"] == "system" || event["contractId"] == own
+    });
 }
 
 #[test]
 fn an_end_ledger_is_exclusive() {
     let network = network(1, 20, 4);
-    let page = result(
-        &network,
-        "getEvents",
-        json!({"startLedger": 1_001, "endLedger": 1_002}),
-    );
+    let page = result(&network, "getEvents", json!({"startLedger": 1_001, "endLedger": 1_002}));
     let events = page["events"].as_array().unwrap();
     assert!(!events.is_empty() && events.iter().all(|event| event["ledger"] == 1_001));
-    assert_eq!(
-        page["cursor"],
-        format!("{:019}-4294967295", (1_002_u64 << 32) - 1)
-    );
+    assert_eq!(page["cursor"], format!("{:019}-4294967295", (1_002_u64 << 32) - 1));
 }
 
 #[test]
@@ -393,19 +289,13 @@ fn every_answer_has_its_numbers_and_texts_in_the_right_type() {
         })
     );
     let info = result(&network, "getNetwork", json!({}));
-    assert_eq!(
-        info,
-        json!({"passphrase": "Test ; 2026", "protocolVersion": 25})
-    );
+    assert_eq!(info, json!({"passphrase": "Test ; 2026", "protocolVersion": 25}));
     let latest = result(&network, "getLatestLedger", json!({}));
     let page = result(&network, "getLedgers", json!({"startLedger": 1_002}));
     let ledger = &page["ledgers"][0];
     assert_eq!(latest["id"], ledger["hash"]);
     assert_eq!(latest["metadataXdr"], ledger["metadataXdr"]);
-    assert_eq!(
-        (&latest["sequence"], &latest["closeTime"]),
-        (&json!(1_002), &json!("1800000002"))
-    );
+    assert_eq!((&latest["sequence"], &latest["closeTime"]), (&json!(1_002), &json!("1800000002")));
     assert_eq!(ledger["ledgerCloseTime"], "1800000002");
     assert_eq!(page["latestLedgerCloseTime"], 1_800_000_002);
     let page = result(&network, "getEvents", json!({"startLedger": 1_002}));
@@ -417,11 +307,7 @@ fn every_answer_has_its_numbers_and_texts_in_the_right_type() {
     // By position, which this method alone understands.
     assert_eq!(result(&network, "getTransactions", json!([1_002])), page);
 
-    let single = result(
-        &network,
-        "getTransaction",
-        json!({"hash": transaction["txHash"]}),
-    );
+    let single = result(&network, "getTransaction", json!({"hash": transaction["txHash"]}));
     assert_eq!(single["createdAt"], "1800000002");
     assert_eq!(single["resultMetaXdr"], transaction["resultMetaXdr"]);
     let missing = result(&network, "getTransaction", json!({"hash": "0".repeat(64)}));
@@ -435,10 +321,7 @@ fn json_is_offered_for_every_value() {
     let params = json!({"startLedger": 1_000, "xdrFormat": "json", "pagination": {"limit": 100}});
     let ledgers = result(&network, "getLedgers", params.clone());
     let ledger = &ledgers["ledgers"][0];
-    assert_eq!(
-        (&ledger["headerXdr"], &ledger["metadataXdr"]),
-        (&json!(""), &json!(""))
-    );
+    assert_eq!((&ledger["headerXdr"], &ledger["metadataXdr"]), (&json!(""), &json!("")));
     assert_eq!(ledger["headerJson"]["hash"], ledger["hash"]);
     assert!(ledger["metadataJson"]["v2"]["tx_processing"].is_array());
     let transactions = result(&network, "getTransactions", params.clone());
@@ -447,17 +330,11 @@ fn json_is_offered_for_every_value() {
         assert!(transaction["resultMetaJson"]["v4"].is_object());
         let fee = &transaction["events"]["transactionEventsJson"][0];
         assert_eq!(fee["stage"], "before_all_txs");
-        assert_eq!(
-            fee["event"]["body"]["v0"]["topics"][0],
-            json!({"symbol": "fee"})
-        );
+        assert_eq!(fee["event"]["body"]["v0"]["topics"][0], json!({"symbol": "fee"}));
     }
     let events = result(&network, "getEvents", params);
     assert!(events["events"][0]["topic"].is_null());
-    assert_eq!(
-        events["events"][0]["topicJson"][0],
-        json!({"symbol": "fee"})
-    );
+    assert_eq!(events["events"][0]["topicJson"][0], json!({"symbol": "fee"}));
     assert!(events["events"][0]["valueJson"]["i128"].is_string());
 }
 
@@ -467,24 +344,14 @@ fn batches_and_notifications() {
     let respond = |body: &str| answer(&network, body.as_bytes());
     let health = r#"{"jsonrpc":"2.0","id":"a","method":"getHealth"}"#;
     let silent = r#"{"jsonrpc":"2.0","method":"getHealth"}"#;
-    let batch = respond(&format!("[{health},{silent},{health},3]"))
-        .unwrap()
-        .unwrap();
+    let batch = respond(&format!("[{health},{silent},{health},3]")).unwrap().unwrap();
     let batch: Value = serde_json::from_str(&batch).unwrap();
     assert_eq!(batch.as_array().unwrap().len(), 3);
-    assert_eq!(
-        (&batch[0]["id"], &batch[1]["result"]["status"]),
-        (&json!("a"), &json!("healthy"))
-    );
+    assert_eq!((&batch[0]["id"], &batch[1]["result"]["status"]), (&json!("a"), &json!("healthy")));
     assert_eq!(batch[2]["error"]["code"], -32600);
     assert_eq!(respond(silent).unwrap(), None);
     assert_eq!(respond(&format!("[{silent}]")).unwrap(), None);
     assert!(respond("[]").unwrap().unwrap().contains("-32600"));
-    assert!(
-        respond(r#"{"id":1,"method":"getHealth"}"#)
-            .unwrap()
-            .unwrap()
-            .contains("-32600")
-    );
+    assert!(respond(r#"{"id":1,"method":"getHealth"}"#).unwrap().unwrap().contains("-32600"));
     assert!(respond("{").is_err() && respond("").is_err());
 }
