@@ -5,9 +5,9 @@
 //! special case to use it, and any other client can. Later ledgers get a folder beside `stellar`.
 //!
 //! Who owns what: [`start`] binds the port, so that a taken one is told at once, and gives all else
-//! to a thread of its own, `devnet`, which closes a ledger every interval and starts one thread
-//! more, `devnet-http`, for the requests. Nothing runs on the caller's threads, and both threads
-//! end when the [`Devnet`] is stopped or dropped. A ledger is made and encoded once by the ticker
+//! to a thread of its own, `devnet`, which closes a ledger every interval and starts two more: one
+//! that accepts connections, named by the server, and `devnet-http` for the requests. Nothing runs
+//! on the caller's threads, and all of them end when the [`Devnet`] is stopped or dropped. A ledger is made and encoded once by the ticker
 //! and only read after that.
 //!
 //! What always holds:
@@ -46,9 +46,12 @@ use stellar::{Network, World};
 /// Ledgers closed at the start, so that clients see something at once.
 pub const HISTORY: u32 = 5;
 
-/// Most broker events in a ledger. More would not fit the ids of a real ledger's transactions for
-/// long, and no real network comes near.
-const MAX_EVENTS: usize = 100_000;
+/// Most broker events in a ledger. Ten ledgers of this size fill the memory that history may take;
+/// larger ones would leave a reader no time to fetch them.
+const MAX_EVENTS: usize = 10_000;
+
+/// Longest time between ledgers; a network slower than that is a mistake in the settings.
+const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a simulated network is like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,10 +61,10 @@ pub struct Settings {
     /// Decides accounts, assets and all transactions.
     pub seed: u64,
     /// From one ledger to the next. Below a second, close times repeat, for they have whole
-    /// seconds.
+    /// seconds. More than 0, at most a day.
     pub ledger_interval: Duration,
     /// Broker events that each ledger decodes to: one for the ledger, one per transaction,
-    /// contract event, payment and trade. 0 counts as 1, an empty ledger. At most 100,000.
+    /// contract event, payment and trade. 0 counts as 1, an empty ledger. At most 10,000.
     pub events_per_ledger: usize,
     /// Accounts that trade and pay, at least 2.
     pub accounts: usize,
@@ -94,8 +97,8 @@ pub enum Error {
     Accounts(usize),
     #[error("devnet events per ledger is {0}; give at most {MAX_EVENTS}")]
     Events(usize),
-    #[error("devnet ledger interval is 0; give the time from one ledger to the next, such as 1s")]
-    Interval,
+    #[error("devnet ledger interval is {0:?}; give more than 0 and at most a day, such as 1s")]
+    Interval(Duration),
     #[error("devnet retention is 0; give the number of ledgers to keep, such as 2000")]
     Retention,
     #[error("devnet passphrase is empty; give the network a name of its own")]
@@ -167,8 +170,9 @@ fn check(settings: &Settings) -> Result<(), Error> {
     if settings.events_per_ledger > MAX_EVENTS {
         return Err(Error::Events(settings.events_per_ledger));
     }
-    if settings.ledger_interval.is_zero() {
-        return Err(Error::Interval);
+    let interval = settings.ledger_interval;
+    if interval.is_zero() || interval > MAX_INTERVAL {
+        return Err(Error::Interval(interval));
     }
     if settings.retention == 0 {
         return Err(Error::Retention);

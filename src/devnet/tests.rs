@@ -89,6 +89,7 @@ async fn wrong_settings_name_the_key_and_the_remedy() {
     assert!(error(Settings { accounts: 1, ..good() }).await.contains("accounts is 1"));
     assert!(error(Settings { events_per_ledger: 1 << 20, ..good() }).await.contains("at most"));
     assert!(error(Settings { ledger_interval: Duration::ZERO, ..good() }).await.contains("1s"));
+    assert!(error(Settings { ledger_interval: Duration::MAX, ..good() }).await.contains("a day"));
     assert!(error(Settings { retention: 0, ..good() }).await.contains("retention"));
     assert!(error(Settings { passphrase: String::new(), ..good() }).await.contains("passphrase"));
 }

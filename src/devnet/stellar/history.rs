@@ -9,9 +9,10 @@ use super::encode::{Stored, encode};
 use super::ledger::close;
 use super::world::{World, Xdr};
 
-/// Most bytes of encoded ledgers that are kept. A ledger of 20 events takes some 40 KB, so the
-/// usual retention of 2,000 of them stays below; with heavy ledgers this bound decides, or a load
-/// test of thousands of events a second would fill the memory within a minute.
+/// Most bytes of encoded ledgers that are kept; the latest is kept whatever it takes. A ledger of 20
+/// events takes some 32 KB, so the usual retention of 2,000 of them stays well below. With heavy
+/// ledgers this bound decides, or a load test of thousands of events a second would fill the
+/// memory within a minute.
 const MAX_BYTES: usize = 128 << 20;
 
 /// Sequence of the first ledger. Not 1, so that "before the beginning" can be asked for.
