@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod config;
+pub mod devnet;
 pub mod dialect;
 pub mod event;
 pub mod server;
