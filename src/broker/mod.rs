@@ -2,10 +2,12 @@
 
 mod filter;
 mod history;
+mod index;
 mod rendering;
 
 pub use filter::{Clause, MAX_TAGS, Subscription};
 pub use history::StreamEntry;
+pub use index::{Hit, Index};
 pub use rendering::{Render, RenderingId, Renderings};
 
 use crate::event::LedgerBatch;
