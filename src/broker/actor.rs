@@ -2,9 +2,10 @@
 //! subscription begins.
 
 use super::router::{Advance, Apply, Router, SessionRef};
-use super::{Append, Begin, History, Opened, Position};
+use super::{Append, Begin, History, MAX_UNTAKEN, Opened, Position, StreamEntry};
 use crate::dialect::{Change, Start};
-use crate::event::SourceNumber;
+use crate::event::{EventKind, SourceNumber};
+use crate::server::metrics::Metrics;
 use actix::{Actor, Addr, Context, Handler, Message};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,6 +13,9 @@ use std::sync::Arc;
 /// The one central actor. Lives on its own Arbiter.
 pub struct Broker {
     history: Arc<History>,
+    metrics: Arc<Metrics>,
+    /// The sources' names, by number.
+    names: Arc<[Arc<str>]>,
     /// By their number; they join in any order.
     routers: BTreeMap<u16, RouterState>,
     head: u64,
@@ -59,9 +63,9 @@ pub struct Register {
 }
 
 impl Broker {
-    /// A broker that appends to this history.
-    pub fn new(history: Arc<History>) -> Broker {
-        Broker { history, routers: BTreeMap::new(), head: 0 }
+    /// A broker that appends to this history, for sources of these names.
+    pub fn new(history: Arc<History>, metrics: Arc<Metrics>, names: Arc<[Arc<str>]>) -> Broker {
+        Broker { history, metrics, names, routers: BTreeMap::new(), head: 0 }
     }
 
     /// Tells the head to every Router that has answered the last one.
@@ -76,8 +80,28 @@ impl Broker {
     }
 }
 
+    fn count(&self, entry: &StreamEntry) {
+        let source = usize::from(entry.batch.source);
+        let Some(name) = self.names.get(source) else { return };
+        let mut kinds = [0u64; EventKind::ALL.len()];
+        for event in &entry.batch.events {
+            kinds[event.kind as usize] += 1;
+        }
+        let counted = EventKind::ALL.into_iter().zip(kinds).filter(|(_, count)| *count > 0);
+        self.metrics.ledger_taken(name, counted);
+        if let Some((ledgers, bytes)) = self.history.sizes().get(source) {
+            self.metrics.history(name, *bytes, *ledgers);
+        }
+    }
+}
+
 impl Actor for Broker {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        // Room for what all sources may have untaken, so that none of it waits outside.
+        ctx.set_mailbox_capacity((self.names.len() + 1) * MAX_UNTAKEN);
+    }
 }
 
 impl Handler<Append> for Broker {
@@ -89,6 +113,7 @@ impl Handler<Append> for Broker {
             Some(entry) => {
                 self.head = entry.sequence;
                 self.advance();
+                self.count(&entry);
             }
             None => log::debug!(source, ledger; "ledger is in history already, dropped"),
         }

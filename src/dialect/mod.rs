@@ -110,6 +110,19 @@ pub enum Ending {
     TooManyMessages,
 }
 
+impl Ending {
+    /// The word for it in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Ending::Shutdown => "shutdown",
+            Ending::TooSlow => "too_slow",
+            Ending::Gap => "gap",
+            Ending::Dead => "dead",
+            Ending::TooManyMessages => "too_many_messages",
+        }
+    }
+}
+
 /// The way a frame takes among those that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {

@@ -62,13 +62,13 @@ impl Admission {
         // From here on the place gives the count back, also when it is refused.
         let mut place = Place { admission: self.clone(), address: None };
         if taken >= self.limit {
-            return Err(Refusal::Full);
+            return Err(Refusal::Connections);
         }
         let address = network(peer);
         if !(self.exempt_loopback && address.is_loopback()) {
             let mut count = self.by_address.entry(address).or_insert(0);
             if *count >= self.limit_per_address {
-                return Err(Refusal::Full);
+                return Err(Refusal::ConnectionsPerAddress);
             }
             *count += 1;
             place.address = Some(address);
@@ -113,10 +113,10 @@ mod tests {
         let admission = Admission::new(3, 2, true);
         let first = admission.admit(address("192.0.2.1")).unwrap();
         let _second = admission.admit(address("::ffff:192.0.2.1")).unwrap();
-        assert_eq!(admission.admit(address("192.0.2.1")).unwrap_err(), Refusal::Full);
+        assert_eq!(admission.admit(address("192.0.2.1")).unwrap_err(), Refusal::ConnectionsPerAddress);
         let _third = admission.admit(address("192.0.2.2")).unwrap();
         assert_eq!(admission.open(), 3);
-        assert_eq!(admission.admit(address("192.0.2.3")).unwrap_err(), Refusal::Full);
+        assert_eq!(admission.admit(address("192.0.2.3")).unwrap_err(), Refusal::Connections);
         drop(first);
         assert!(admission.admit(address("192.0.2.1")).is_ok());
         drop(_second);

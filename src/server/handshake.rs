@@ -29,9 +29,12 @@ pub enum Refusal {
     /// No mount there.
     #[error("no WebSocket is at this path")]
     Path,
-    /// `limits.connections` or `limits.connections_per_address`.
+    /// `limits.connections` are open.
     #[error("too many connections; try again later")]
-    Full,
+    Connections,
+    /// `limits.connections_per_address` are open.
+    #[error("too many connections from your address; close some first")]
+    ConnectionsPerAddress,
     /// The server is shutting down.
     #[error("shutting down; connect again in a moment")]
     Draining,
@@ -48,7 +51,8 @@ impl Refusal {
             Refusal::Key => "key",
             Refusal::Body => "body",
             Refusal::Path => "path",
-            Refusal::Full => "full",
+            Refusal::Connections => "connections",
+            Refusal::ConnectionsPerAddress => "connections_per_address",
             Refusal::Draining => "draining",
         }
     }
@@ -60,14 +64,14 @@ impl Refusal {
             Refusal::HttpVersion | Refusal::Connection | Refusal::Key | Refusal::Body => StatusCode::BAD_REQUEST,
             Refusal::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Refusal::Path => StatusCode::NOT_FOUND,
-            Refusal::Full | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
         };
         let mut response = Response::build(status);
         response.force_close().insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"));
         match self {
             Refusal::Method => drop(response.insert_header((header::ALLOW, "GET"))),
             Refusal::WebSocketVersion => drop(response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"))),
-            Refusal::Full | Refusal::Draining => drop(response.insert_header((header::RETRY_AFTER, "5"))),
+            Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => drop(response.insert_header((header::RETRY_AFTER, "5"))),
             _ => {}
         }
         response.body(format!("{self}\n")).map_into_boxed_body()

@@ -18,7 +18,7 @@ use actix_web::web;
 use bytes::{Bytes, BytesMut};
 use std::cell::OnceCell;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -29,8 +29,6 @@ use tokio::net::TcpStream;
 /// One listening address and what is mounted there.
 #[derive(Clone)]
 pub struct Listener {
-    /// Where to listen.
-    pub bind: SocketAddr,
     /// Longest path first.
     pub mounts: Arc<[Arc<MountEntry>]>,
     /// What every listener asks before it takes a connection.
@@ -61,11 +59,10 @@ fn worker_of_this_thread(shared: &Arc<Shared>) -> Rc<Worker> {
 }
 
 impl Listener {
-    /// Binds the address. The port is taken before anything else starts.
-    pub fn add_to(self, builder: ServerBuilder, shared: &Arc<Shared>) -> io::Result<ServerBuilder> {
+    /// Adds a socket that listens already to a server.
+    pub fn add_to(self, builder: ServerBuilder, socket: TcpListener, shared: &Arc<Shared>) -> io::Result<ServerBuilder> {
         let shared = shared.clone();
-        let name = format!("listener-{}", self.bind);
-        builder.bind(name, self.bind, move || {
+        builder.listen("clients", socket, move || {
             let worker = worker_of_this_thread(&shared);
             let listener = Rc::new(self.clone());
             let (send_buffer, handshake_timeout) = (self.send_buffer, self.handshake_timeout);
@@ -137,7 +134,7 @@ async fn upgrade(
             session::spawn(&worker, mount, dialect, handover);
         }
         Err(refusal) => {
-            worker.shared.metrics.handshake_refused(refusal, peer);
+            worker.shared.metrics.connection_refused(refusal, &peer);
             refuse(refusal, &mut parts.codec, &mut to_write)?;
             // Bounded: a client that does not read its refusal is left.
             let sent = async {

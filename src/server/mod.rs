@@ -1,10 +1,14 @@
 //! The process: listeners, mounts, HTTP routes, health, metrics, admin, drain.
 
+pub mod admin;
 pub mod admission;
 pub mod handshake;
 pub mod listener;
 pub mod metrics;
 mod page;
+mod run;
+
+pub use run::{ListenError, Server};
 
 /// Names the current thread, for per-thread CPU figures. Linux keeps 15 bytes.
 pub fn name_thread(name: &str) {

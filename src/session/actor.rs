@@ -6,6 +6,7 @@ use super::transport::{SessionContext, Trouble};
 use super::worker::Worker;
 use crate::broker::{MountEntry, Opened, Register, SessionRef};
 use crate::dialect::{Action, Change, Dialect, Ending, Input, Lane, Output, frame};
+use crate::server::metrics::Closed;
 use actix::{Actor, ActorContext, AsyncContext, Handler, Message};
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -31,6 +32,14 @@ pub struct End {
     pub lag: u64,
 }
 
+/// The end of a session, for its log line.
+struct Ended {
+    code: Option<u16>,
+    reason: &'static str,
+    by_us: bool,
+    lag: u64,
+}
+
 /// One WebSocket's actor.
 pub struct Session {
     worker: Rc<Worker>,
@@ -44,6 +53,8 @@ pub struct Session {
     changing: bool,
     /// Changes that wait for it.
     waiting: Option<Box<VecDeque<Change>>>,
+    /// How it ended, once it has.
+    ended: Option<Box<Ended>>,
     /// Messages in this second of the worker's clock.
     second: u32,
     messages: u32,
@@ -59,7 +70,7 @@ impl Session {
         opened: Opened,
     ) -> Session {
         let opened = Some(opened);
-        Session { worker, link, mount, dialect, number, opened, changing: false, waiting: None, second: 0, messages: 0 }
+        Session { worker, link, mount, dialect, number, opened, changing: false, waiting: None, ended: None, second: 0, messages: 0 }
     }
 
     /// A message from the client.
@@ -69,6 +80,7 @@ impl Session {
             (self.second, self.messages) = (now, 0);
         }
         self.messages += 1;
+        self.worker.counters.heard(self.mount.number);
         if self.messages > self.worker.shared.limits.messages_per_second {
             self.end(Ending::TooManyMessages, 0, ctx);
             return;
@@ -81,7 +93,7 @@ impl Session {
         match self.link.trouble.take() {
             Some(Trouble::Discarded(size)) => self.message(Input::TooBig { size }, ctx),
             Some(Trouble::Fault(fault)) => {
-                self.told(fault.code(), "protocol", 0);
+                self.told(Some(fault.code()), fault.name(), true, 0);
                 self.link.close(frame::close(Some(fault.code()), &fault.to_string()), false, &self.worker);
                 ctx.stop();
             }
@@ -91,13 +103,18 @@ impl Session {
 
     /// The client closes: the same code goes back, after what is on its way.
     pub(super) fn client_closes(&mut self, code: Option<u16>, ctx: &mut SessionContext) {
-        self.told(code.unwrap_or(1005), "client", 0);
+        self.told(code, "client", false, 0);
         self.link.close(frame::close(code, ""), true, &self.worker);
         ctx.stop();
     }
 
     /// Tells the dialect and does what it says. True if it closed.
     fn ask(&mut self, input: Input<'_>, ctx: &mut SessionContext) -> bool {
+        self.ask_behind(input, 0, ctx)
+    }
+
+    /// The same for a session that is `lag` ledgers behind.
+    fn ask_behind(&mut self, input: Input<'_>, lag: u64, ctx: &mut SessionContext) -> bool {
         let mut output = Output::default();
         self.dialect.handle(input, self.link.opened.elapsed(), &mut output);
         // A last word must not be overtaken by the close that follows it.
@@ -113,7 +130,7 @@ impl Session {
                     }
                 }
                 Action::Close { code, reason } => {
-                    self.told(code, reason, 0);
+                    self.told(Some(code), reason, true, lag);
                     self.link.close(frame::close(Some(code), reason), false, &self.worker);
                     ctx.stop();
                     return true;
@@ -144,8 +161,7 @@ impl Session {
     }
 
     fn end(&mut self, ending: Ending, lag: u64, ctx: &mut SessionContext) {
-        log::debug!(session = self.number.number, dialect = self.mount.dialect.manners().name, lag; "ending: {ending:?}");
-        if !self.ask(Input::Ending(ending), ctx) {
+        if !self.ask_behind(Input::Ending(ending), lag, ctx) {
             let codes = self.mount.dialect.manners().codes;
             let code = match ending {
                 Ending::Shutdown => codes.shutdown,
@@ -154,16 +170,15 @@ impl Session {
                 Ending::Dead => codes.dead,
                 Ending::TooManyMessages => codes.limit,
             };
-            self.told(code, "", lag);
+            self.told(Some(code), ending.name(), true, lag);
             self.link.close(frame::close(Some(code), ""), false, &self.worker);
             ctx.stop();
         }
     }
 
-    /// The log line and the metric of a close.
-    fn told(&self, code: u16, reason: &str, lag: u64) {
-        let dialect = self.mount.dialect.manners().name;
-        self.worker.shared.metrics.session_closed(dialect, code, reason, self.link.peer, lag);
+    /// Notes how the session ended; the first word counts.
+    fn told(&mut self, code: Option<u16>, reason: &'static str, by_us: bool, lag: u64) {
+        self.ended.get_or_insert_with(|| Box::new(Ended { code, reason, by_us, lag }));
     }
 }
 
@@ -183,6 +198,17 @@ impl Actor for Session {
             slot.session = None;
             sessions.unsubscribe(self.number.slot);
         }
+        let ended = self.ended.take().unwrap_or(Box::new(Ended { code: None, reason: "gone", by_us: false, lag: 0 }));
+        self.worker.shared.metrics.session_closed(Closed {
+            dialect: self.mount.dialect.manners().name,
+            session: self.number.number,
+            peer: &self.link.peer,
+            code: ended.code,
+            reason: ended.reason,
+            by_us: ended.by_us,
+            lag: ended.lag,
+            lived: self.link.opened.elapsed(),
+        });
     }
 }
 

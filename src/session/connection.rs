@@ -30,7 +30,6 @@ pub struct Connection {
     scanner: Scanner,
     number: SessionRef,
     limit: Limit,
-    dialect: &'static str,
     /// Our side of the socket is shut.
     shut: bool,
     /// Counts the connection until the task is over; kept for its `Drop`.
@@ -61,7 +60,7 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
         Oversize::Discard { up_to } => up_to,
     };
     worker.shared.connections.fetch_add(1, Ordering::Relaxed);
-    worker.shared.metrics.session_opened(manners.name);
+    worker.shared.metrics.session_opened(manners.name, number.number, &link.peer);
     let session = Session::new(worker.clone(), link.clone(), mount, dialect, number, opened);
     let mut connection = Connection {
         worker: worker.clone(),
@@ -70,7 +69,6 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
         scanner: Scanner::default(),
         number,
         limit: Limit { max_message: manners.max_message, discard_up_to },
-        dialect: manners.name,
         shut: false,
         _place: handover.place,
     };
@@ -182,6 +180,5 @@ impl Drop for Connection {
         self.actor = None;
         self.worker.sessions.borrow_mut().close(self.number);
         self.worker.shared.connections.fetch_sub(1, Ordering::Relaxed);
-        self.worker.shared.metrics.session_over(self.dialect);
     }
 }

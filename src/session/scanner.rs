@@ -57,6 +57,15 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// The word for it in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fault::Protocol(_) => "protocol",
+            Fault::BadText => "bad_text",
+            Fault::TooBig => "too_big",
+        }
+    }
+
     /// The close code it deserves.
     pub const fn code(self) -> u16 {
         match self {

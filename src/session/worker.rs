@@ -32,6 +32,8 @@ pub struct Shared {
     pub limits: SessionLimits,
     /// The central actor.
     pub broker: Addr<Broker>,
+    /// The dialect of each mount, by [`crate::broker::MountEntry::number`].
+    pub mounts: Vec<&'static str>,
     /// Connection tasks alive, over all threads.
     pub connections: AtomicUsize,
     /// Where the threads' counts go, once a second.
@@ -61,25 +63,35 @@ pub struct Worker {
 /// Counts of one thread, taken once a second: nothing shared is touched per delivery.
 #[derive(Debug, Default)]
 pub struct Counters {
-    /// Writes to sockets.
-    pub writes: Cell<u64>,
-    /// Bytes written.
-    pub bytes: Cell<u64>,
-    /// Events delivered to sessions.
-    pub deliveries: Cell<u64>,
-    /// Messages from clients.
-    pub messages: Cell<u64>,
+    writes: Cell<u64>,
+    bytes: Cell<u64>,
+    by_mount: Vec<MountCounters>,
+}
+
+#[derive(Debug, Default)]
+struct MountCounters {
+    deliveries: Cell<u64>,
+    messages: Cell<u64>,
+}
+
+fn add(counter: &Cell<u64>, count: u64) {
+    counter.set(counter.get() + count);
 }
 
 impl Counters {
     pub(super) fn wrote(&self, bytes: usize) {
-        self.writes.set(self.writes.get() + 1);
-        self.bytes.set(self.bytes.get() + bytes as u64);
+        add(&self.writes, 1);
+        add(&self.bytes, bytes as u64);
     }
 
-    /// Counts events delivered.
-    pub fn delivered(&self, events: u64) {
-        self.deliveries.set(self.deliveries.get() + events);
+    /// Events were delivered to sessions of a mount.
+    pub fn delivered(&self, mount: u16, events: u64) {
+        add(&self.by_mount[usize::from(mount)].deliveries, events);
+    }
+
+    /// A client of a mount sent a message.
+    pub fn heard(&self, mount: u16) {
+        add(&self.by_mount[usize::from(mount)].messages, 1);
     }
 }
 
@@ -87,11 +99,12 @@ impl Worker {
     /// A worker whose Router is told by [`Worker::set_router`].
     pub fn new(shared: Arc<Shared>, number: u16) -> Worker {
         let sessions = Sessions::new(shared.history.sources());
+        let by_mount = shared.mounts.iter().map(|_| MountCounters::default()).collect();
         Worker {
             shared,
             number,
             clock: Cell::new(0),
-            counters: Counters::default(),
+            counters: Counters { by_mount, ..Counters::default() },
             sessions: RefCell::new(sessions),
             read_buffer: RefCell::new(vec![0; READ_BUFFER].into()),
             router: OnceCell::new(),
@@ -102,6 +115,18 @@ impl Worker {
     pub fn set_router(&self, router: Addr<Router>) {
         self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).push(router.clone());
         let _ = self.router.set(router);
+    }
+
+    /// Moves what this thread has counted to where all threads' counts are.
+    pub fn hand_over_counts(&self) {
+        let metrics = &self.shared.metrics;
+        metrics.written(self.counters.bytes.take(), self.counters.writes.take());
+        for (dialect, counters) in self.shared.mounts.iter().zip(&self.counters.by_mount) {
+            metrics.frames_queued(dialect, counters.deliveries.take());
+            metrics.inbound_messages(dialect, counters.messages.take());
+        }
+        let sessions = self.sessions.borrow();
+        metrics.worker(self.number.into(), sessions.lagging(), sessions.waiting_bytes());
     }
 
     /// Tells the Router that a lagging session can take more.

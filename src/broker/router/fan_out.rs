@@ -201,7 +201,8 @@ fn deliver_pieces(
         return;
     }
     let taken = found.link.deliver(frames, worker);
-    worker.counters.delivered(pieces[..taken].iter().map(|piece| u64::from(piece.events)).sum());
+    let events = pieces[..taken].iter().map(|piece| u64::from(piece.events)).sum();
+    worker.counters.delivered(found.mount.number, events);
     if let Some(refused) = pieces.get(taken) {
         fall_behind(sessions, slot, entry, refused.first_event);
     }
@@ -230,7 +231,7 @@ fn deliver_selected(
         at = hit.next;
     }
     let taken = found.link.deliver(frames, worker);
-    worker.counters.delivered(taken as u64);
+    worker.counters.delivered(found.mount.number, taken as u64);
     if let Some(refused) = events.get(taken) {
         fall_behind(sessions, slot, entry, *refused);
     }

@@ -122,7 +122,7 @@ impl Router {
             let frames: Vec<Bytes> = announcement.into_iter().chain(wanted.iter().map(frame)).collect();
             let taken = found.link.deliver(&frames, worker);
             let events_taken = taken - usize::from(announced && taken > 0);
-            worker.counters.delivered(events_taken as u64);
+            worker.counters.delivered(found.mount.number, events_taken as u64);
             *left = left.saturating_sub(taken);
             lag.announced = announced && taken > 0 && taken < frames.len();
             lag.at = match wanted.get(events_taken) {

@@ -26,6 +26,8 @@ pub struct SessionRef {
 
 /// A mount as sessions see it.
 pub struct MountEntry {
+    /// From 0, over all listeners: where its counts are kept.
+    pub number: u16,
     /// Where it is: the longest prefix wins.
     pub path: String,
     /// The dialect that is spoken there.
@@ -286,6 +288,11 @@ impl Sessions {
     /// How many sessions are behind the head.
     pub fn lagging(&self) -> usize {
         self.slots.iter().filter(|(_, slot)| slot.lag.is_some()).count()
+    }
+
+    /// Bytes that wait in all outboxes.
+    pub fn waiting_bytes(&self) -> usize {
+        self.slots.iter().map(|(_, slot)| slot.link.waiting()).sum()
     }
 
     /// A ledger has been taken round: the head moves on, and groups close their ranks.

@@ -40,8 +40,7 @@ impl Router {
                 }
             }
         });
-        let sessions = worker.sessions.borrow();
-        worker.shared.metrics.take_counters(&worker, &sessions);
+        worker.hand_over_counts();
     }
 }
 

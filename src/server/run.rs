@@ -1,0 +1,283 @@
+//! Puts the parts together, and takes them apart again in the right order.
+
+use super::admin::{self, Admin, SourceHealth, SourceState};
+use super::admission::Admission;
+use super::listener::Listener;
+use super::metrics::Metrics;
+use super::name_thread;
+use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings};
+use crate::config::Config;
+use crate::dialect;
+use crate::session::{SessionLimits, Shared};
+use crate::source::{self, SourceHandle, SourceStatus, State};
+use actix::{Actor, Arbiter};
+use actix_server::{Server as HttpServer, ServerHandle};
+use actix_web::App;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Connections that the kernel completes before we accept them: a crowd that comes back at once.
+const BACKLOG: i32 = 4096;
+/// A source that has delivered no ledger for this long is not ready. Every ledger that we know
+/// closes one in seconds.
+const STALE_AFTER: Duration = Duration::from_secs(60);
+/// How often the end of the connections is looked at while draining.
+const DRAIN_STEP: Duration = Duration::from_millis(20);
+/// What HTTP requests other than WebSockets still get after the drain, in whole seconds.
+const HTTP_SHUTDOWN_SECONDS: u64 = 1;
+
+/// An address could not be taken.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}")]
+pub struct ListenError {
+    /// The address.
+    pub address: SocketAddr,
+    /// The key that chose it.
+    pub key: String,
+    /// What the system said.
+    #[source]
+    pub error: io::Error,
+}
+
+/// A running server. Ends by [`Server::stop`].
+pub struct Server {
+    shared: Arc<Shared>,
+    admission: Arc<Admission>,
+    sources: Vec<SourceHandle>,
+    clients: ServerHandle,
+    operators: ServerHandle,
+    broker: Arbiter,
+    deadline: Duration,
+    /// Where clients connect, in the order of the settings; port 0 is resolved.
+    pub listening: Vec<SocketAddr>,
+    /// Where the admin listener is.
+    pub admin: SocketAddr,
+}
+
+impl Server {
+    /// Takes the addresses, then starts the broker, the workers, the listeners and the sources.
+    /// Must run inside an actix system.
+    pub fn start(config: &Config) -> Result<Server, ListenError> {
+        let bound = |address: SocketAddr, key: String| {
+            listen(address).map_err(|error| ListenError { address, key, error })
+        };
+        let mut sockets = Vec::new();
+        for (at, listener) in config.listeners.iter().enumerate() {
+            sockets.push(bound(listener.bind.into(), format!("listeners[{at}].bind"))?);
+        }
+        let admin_socket = bound(config.admin.bind.into(), "admin.bind".to_owned())?;
+
+        let metrics = Arc::new(Metrics::default());
+        let mut renderings = Renderings::default();
+        let mounts = mounts(config, &mut renderings);
+        let names: Arc<[Arc<str>]> = config.sources.names().map(Arc::from).collect();
+        let history = Arc::new(History::new(names.len(), renderings.len(), config.history.budget.bytes()));
+        let broker_thread = Arbiter::new();
+        broker_thread.spawn_fn(|| name_thread("broker"));
+        let broker = {
+            let broker = Broker::new(history.clone(), metrics.clone(), names.clone());
+            Broker::start_in_arbiter(&broker_thread.handle(), move |_| broker)
+        };
+        let limits = &config.limits;
+        let shared = Arc::new(Shared {
+            history,
+            renderings,
+            limits: SessionLimits {
+                outbox: Bound::of(limits.outbox.bytes()),
+                stall: limits.stall.0,
+                messages_per_second: limits.messages_per_second,
+            },
+            mounts: mounts.iter().flatten().map(|mount| mount.dialect.manners().name).collect(),
+            broker: broker.clone(),
+            connections: AtomicUsize::new(0),
+            metrics: metrics.clone(),
+            routers: Mutex::default(),
+            next_worker: AtomicU16::new(0),
+        });
+        let admission = Admission::new(
+            limits.connections as usize,
+            limits.connections_per_address,
+            limits.exempt_loopback,
+        );
+
+        let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let mut clients = HttpServer::build()
+            .workers(workers)
+            .max_concurrent_connections(limits.connections as usize)
+            .shutdown_timeout(HTTP_SHUTDOWN_SECONDS)
+            .disable_signals();
+        let mut listening = Vec::new();
+        for (socket, mounts) in sockets.into_iter().zip(mounts) {
+            listening.push(address_of(&socket)?);
+            let listener = Listener {
+                mounts,
+                admission: admission.clone(),
+                handshake_timeout: limits.handshake.0,
+                send_buffer: limits.send_buffer.bytes(),
+            };
+            clients = listener.add_to(clients, socket, &shared)?;
+        }
+        let clients = clients.run();
+        let clients_handle = clients.handle();
+        actix::spawn(clients);
+
+        let sources: Vec<SourceHandle> = config.sources.0.iter().enumerate().map(|(number, (name, settings))| {
+            let settings = source::Settings {
+                number: number as u16,
+                name: name.clone(),
+                ledger: settings.ledger.clone(),
+                state_dir: config.state_dir.clone(),
+                catch_up_rate: source::CatchUpRate::default(),
+            };
+            source::start(settings, broker.clone().recipient())
+        }).collect();
+
+        let admin = address_of(&admin_socket)?;
+        let health = Health { sources: sources.iter().map(|source| source.status.clone()).collect(), admission: admission.clone() };
+        let operators = operators(admin_socket, Admin { health: Arc::new(health), metrics })?;
+        Ok(Server {
+            shared,
+            admission,
+            sources,
+            clients: clients_handle,
+            operators,
+            broker: broker_thread,
+            deadline: config.drain.deadline.0,
+            listening,
+            admin,
+        })
+    }
+
+    /// Sessions that are open.
+    pub fn sessions(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// What is known of the sources, in the order of the settings.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<SourceStatus>> {
+        self.sources.iter().map(|source| &source.status)
+    }
+
+    /// Everything that is counted.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.shared.metrics
+    }
+
+    /// Drains and ends: nobody new, a close frame to every session, then bounded time for the
+    /// connections to end by themselves.
+    pub async fn stop(self) {
+        let started = Instant::now();
+        self.admission.drain();
+        self.clients.pause().await;
+        let sessions = self.sessions();
+        let routers = self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for router in &routers {
+            router.do_send(Drain);
+        }
+        while self.sessions() > 0 && started.elapsed() < self.deadline {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
+        let left = self.sessions();
+        log::info!(sessions, left, took_ms = started.elapsed().as_millis() as u64; "drained");
+        for source in &self.sources {
+            source.stop().await;
+        }
+        self.clients.stop(true).await;
+        self.operators.stop(false).await;
+        self.broker.stop();
+    }
+}
+
+/// A listening socket with a long queue, its port known.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    // A restart must not wait for the old process's connections to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+fn address_of(socket: &TcpListener) -> Result<SocketAddr, ListenError> {
+    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+    socket.local_addr().map_err(|error| ListenError { address: unknown, key: String::new(), error })
+}
+
+/// The mounts of each listener, longest path first.
+fn mounts(config: &Config, renderings: &mut Renderings) -> Vec<Arc<[Arc<MountEntry>]>> {
+    let mut number = 0;
+    let mut of_listener = |listener: &crate::config::Listener| {
+        let mut mounts: Vec<Arc<MountEntry>> = Vec::new();
+        for mount in &listener.mounts {
+            mounts.push(Arc::new(MountEntry {
+                number,
+                path: mount.path.clone(),
+                dialect: dialect::build(&mount.dialect, config.limits.values_per_session as usize, renderings),
+                sources: mount.sources.iter().filter_map(|name| config.sources.number(name)).collect(),
+            }));
+            number += 1;
+        }
+        mounts.sort_by_key(|mount| std::cmp::Reverse(mount.path.len()));
+        mounts.into()
+    };
+    config.listeners.iter().map(&mut of_listener).collect()
+}
+
+/// The admin listener, on a thread of its own: it answers while the workers are busy.
+fn operators(socket: TcpListener, admin: Admin) -> Result<ServerHandle, ListenError> {
+    let address = address_of(&socket)?;
+    let server = actix_web::HttpServer::new(move || {
+        name_thread("admin");
+        let admin = admin.clone();
+        App::new().configure(move |app| admin.routes(app))
+    })
+    .workers(1)
+    .shutdown_timeout(HTTP_SHUTDOWN_SECONDS)
+    .disable_signals()
+    .listen(socket)
+    .map_err(|error| ListenError { address, key: "admin.bind".to_owned(), error })?
+    .run();
+    let handle = server.handle();
+    actix::spawn(server);
+    Ok(handle)
+}
+
+/// What the admin listener asks.
+struct Health {
+    sources: Vec<Arc<SourceStatus>>,
+    admission: Arc<Admission>,
+}
+
+impl admin::Health for Health {
+    fn sources(&self) -> Vec<SourceHealth> {
+        let health = |status: &Arc<SourceStatus>| {
+            let known = status.snapshot();
+            SourceHealth {
+                name: status.name.to_string(),
+                state: match known.state {
+                    State::Starting => SourceState::Opening,
+                    State::Live => SourceState::Live,
+                    State::CatchingUp => SourceState::CatchingUp,
+                    State::Failing => SourceState::Retrying,
+                    State::Stopped => SourceState::Stopped,
+                },
+                last_ledger: known.last_ledger,
+                last_ledger_age: known.last_posted.map(|posted| posted.elapsed()),
+                stale_after: Some(STALE_AFTER),
+                behind: known.newest_ledger.zip(known.last_ledger).map(|(newest, last)| newest.saturating_sub(last)),
+                last_error: known.last_error.filter(|_| known.state == State::Failing).map(|(error, _)| error),
+                rpc_errors: known.errors.into_iter().collect(),
+            }
+        };
+        self.sources.iter().map(health).collect()
+    }
+
+    fn draining(&self) -> bool {
+        self.admission.is_draining()
+    }
+}
