@@ -1,3 +1,6 @@
 //! ledgercast
 
+pub mod broker;
+pub mod config;
+pub mod dialect;
 pub mod event;

@@ -13,9 +13,10 @@ pub enum DialectConfig {
     Flow(flow::Config),
 }
 
-/// Makes the mount that a configuration describes.
-pub fn build(config: &DialectConfig, renderings: &mut Renderings) -> Arc<dyn Mount> {
+/// Makes the mount that a configuration describes, for clients that may filter by
+/// `values_per_session` values (`limits.values_per_session`).
+pub fn build(config: &DialectConfig, values_per_session: usize, renderings: &mut Renderings) -> Arc<dyn Mount> {
     match config {
-        DialectConfig::Flow(config) => Arc::new(flow::FlowMount::new(config.clone(), renderings)),
+        DialectConfig::Flow(config) => Arc::new(flow::FlowMount::new(config.clone(), values_per_session, renderings)),
     }
 }

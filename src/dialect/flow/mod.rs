@@ -1,0 +1,143 @@
+//! Obsrvr Flow's event WebSocket: welcome, register, registered, events.
+//!
+//! In: `register` messages, as text or binary. Out: JSON objects, one to a text frame: `welcome`,
+//! `registered`, `error`, and the events themselves.
+//!
+//! Who owns what: [`FlowMount`] holds what all sessions share (settings, welcome frame, the number
+//! of the rendering); a `Session` holds a state and one time; `register` turns a message into
+//! filters and filters into one clause; [`FlowRender`] writes events, knowing no session.
+//!
+//! What always holds:
+//! * `welcome` is the first frame, `registered` comes before the first event, and the events after
+//!   a `registered` are those of the filters in it;
+//! * a message that is not understood changes nothing: no filter, no timer. It is answered with an
+//!   `error`, at most one a second;
+//! * of a message only what its filters need is kept, and how much that can be is bounded;
+//! * every break in the row of ledgers is told (`gap`, `reset`, `reorg`), whatever the filters.
+
+mod price;
+mod register;
+mod render;
+mod session;
+
+pub use render::FlowRender;
+
+use super::{CloseCodes, Dialect, Manners, Mount, Opening, Oversize, frame};
+use crate::broker::{RenderingId, Renderings};
+use crate::config::units::Time;
+use crate::event::{EventKind, KindSet};
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A Flow mount's settings.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Events before the head, before filtering, that a client gets of what happened between its
+    /// connecting and its first `register`.
+    pub max_queue_size: u64,
+    /// A client that has not registered by then is closed.
+    pub registration_timeout: Time,
+    /// Answer every later `register` with `registered`. Off: with nothing, as the original does.
+    pub confirm_updates: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config { max_queue_size: 1000, registration_timeout: Time::secs(10), confirm_updates: true }
+    }
+}
+
+/// What is the same for every Flow session.
+pub const MANNERS: Manners = Manners {
+    name: "flow",
+    ping_after: Duration::from_secs(30),
+    dead_after: Duration::from_secs(75),
+    max_message: 512 * 1024,
+    oversize: Oversize::Close,
+    codes: CloseCodes { shutdown: 1001, too_slow: 1008, gap: 1012, dead: 1008, limit: 1008 },
+    one_source: false,
+    claims_path_alone: true,
+};
+
+/// The kinds that Flow writes; what an empty `types` means.
+const PUBLIC_KINDS: KindSet = KindSet::of(&[
+    EventKind::Ledger,
+    EventKind::Transaction,
+    EventKind::ContractEvent,
+    EventKind::SystemEvent,
+    EventKind::Payment,
+    EventKind::Trade,
+]);
+
+/// The first frame of every connection, to the letter.
+const WELCOME: &str = concat!(
+    r#"{"type":"welcome","message":"Please send registration message to begin receiving events","#,
+    r#""format":{"type":"register","filters":{"types":[],"account_ids":[],"asset_codes":[],"min_amount":""}}}"#,
+);
+
+/// What the sessions of a mount share.
+struct Shared {
+    config: Config,
+    /// Values that the lists of one `register` may have together.
+    values_per_session: usize,
+    rendering: RenderingId,
+    welcome: Bytes,
+}
+
+/// Flow at one path.
+pub struct FlowMount {
+    shared: Arc<Shared>,
+}
+
+impl FlowMount {
+    /// A mount whose clients may filter by `values_per_session` values (`limits.values_per_session`).
+    pub fn new(config: Config, values_per_session: usize, renderings: &mut Renderings) -> FlowMount {
+        let rendering = renderings.register(FlowRender);
+        FlowMount { shared: Arc::new(Shared { config, values_per_session, rendering, welcome: frame::text(WELCOME) }) }
+    }
+}
+
+impl Mount for FlowMount {
+    fn manners(&self) -> &'static Manners {
+        &MANNERS
+    }
+
+    fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>> {
+        opening.below.is_empty().then(|| Box::new(session::Session::new(self.shared.clone())) as Box<dyn Dialect>)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_at_the_path_itself() {
+        let mount = FlowMount::new(Config::default(), 1000, &mut Renderings::default());
+        assert!(mount.open(Opening { below: "", query: "a=b" }).is_some());
+        for below in ["/", "/x"] {
+            assert!(mount.open(Opening { below, query: "" }).is_none(), "{below}");
+        }
+    }
+
+    #[test]
+    fn settings_have_defaults_and_no_unknown_keys() {
+        let read = |text| serde_json::from_str::<Config>(text);
+        assert_eq!(read("{}").unwrap(), Config::default());
+        let set = read(r#"{"max_queue_size":5,"registration_timeout":"3s","confirm_updates":false}"#).unwrap();
+        assert_eq!(set, Config { max_queue_size: 5, registration_timeout: Time::secs(3), confirm_updates: false });
+        assert!(read(r#"{"queue_size":5}"#).is_err());
+    }
+
+    #[test]
+    fn mounts_share_one_rendering() {
+        let mut renderings = Renderings::default();
+        let mounts = [1, 2]
+            .map(|size| FlowMount::new(Config { max_queue_size: size, ..Config::default() }, 1000, &mut renderings));
+        assert_eq!(mounts[0].shared.rendering, mounts[1].shared.rendering);
+        assert_eq!(renderings.len(), 1);
+    }
+}

@@ -1,0 +1,221 @@
+//! The one message that clients send: `register`, its filters, and the clause they make.
+
+use super::PUBLIC_KINDS;
+use crate::broker::Clause;
+use crate::event::{Amount, AmountError, EventKind, Key, KindSet};
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::collections::HashSet;
+use std::fmt;
+
+/// Longest value in a list, bytes. The longest real one, `CODE:ISSUER`, has 69.
+const LONGEST_VALUE: usize = 200;
+
+/// Why a message is no `register` that we can follow. The texts are sent to the client, so they
+/// repeat nothing of what it wrote: that could be half a megabyte.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RegisterError {
+    #[error("not JSON (line {line}, column {column})")]
+    NotJson { line: usize, column: usize },
+    #[error("not Unicode text; send JSON as UTF-8")]
+    NotText,
+    #[error("not a register message; send {{\"type\":\"register\",\"filters\":{{...}}}}")]
+    NotRegister,
+    #[error("filters: not an object; leave it out to receive everything")]
+    NoObject,
+    #[error("filters: a field stands there twice; send each once")]
+    FieldTwice,
+    #[error("filters.{field}: not a list of texts; send [] for no restriction")]
+    NoListOfTexts { field: &'static str },
+    #[error("filters.{field}: a value is longer than {LONGEST_VALUE} bytes")]
+    ValueTooLong { field: &'static str },
+    #[error("filters: more than {limit} values in all lists together (values_per_session); send fewer")]
+    TooManyValues { limit: usize },
+    #[error("filters.min_amount: {0}; send \"\" for no restriction")]
+    Amount(AmountError),
+    #[error("filters.min_amount: not a text; send a decimal number as text")]
+    AmountNoText,
+}
+
+impl RegisterError {
+    /// Whether the message was a `register` and only its filters are wrong.
+    pub(super) fn is_about_filters(&self) -> bool {
+        !matches!(self, RegisterError::NotJson { .. } | RegisterError::NotText | RegisterError::NotRegister)
+    }
+}
+
+/// Filters as they were understood: what `registered` echoes. Order kept, repeated values once.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Filters {
+    types: Vec<String>,
+    account_ids: Vec<String>,
+    asset_codes: Vec<String>,
+    /// As it was written; empty: no restriction.
+    min_amount: String,
+    /// The same number.
+    #[serde(skip)]
+    least: Option<Amount>,
+}
+
+/// A message as far as we read it. Values stay unread text until their form is known, so that
+/// hostile ones cost no memory; how deep they are nested does not matter then.
+#[derive(Deserialize)]
+struct Message<'a> {
+    r#type: String,
+    #[serde(borrow)]
+    filters: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize, Default)]
+struct Fields<'a> {
+    #[serde(borrow)]
+    types: Option<&'a RawValue>,
+    #[serde(borrow)]
+    account_ids: Option<&'a RawValue>,
+    #[serde(borrow)]
+    asset_codes: Option<&'a RawValue>,
+    #[serde(borrow)]
+    min_amount: Option<&'a RawValue>,
+}
+
+/// Reads a `register` message; its lists may have `limit` values together.
+pub(super) fn read(text: &str, limit: usize) -> Result<Filters, RegisterError> {
+    let message: Message = serde_json::from_str(text).map_err(|error| {
+        if error.is_data() {
+            RegisterError::NotRegister
+        } else {
+            RegisterError::NotJson { line: error.line(), column: error.column() }
+        }
+    })?;
+    // A list of the same values would pass for the object; a `register` is an object.
+    if !text.trim_start().starts_with('{') || message.r#type != "register" {
+        return Err(RegisterError::NotRegister);
+    }
+    let fields = match message.filters.map(RawValue::get) {
+        None => Fields::default(),
+        Some(object) if object.starts_with('{') => {
+            // All that can still be wrong: a name that stands twice, or an escape that is no character.
+            let wrong = |error: serde_json::Error| {
+                if error.is_data() { RegisterError::FieldTwice } else { RegisterError::NotText }
+            };
+            serde_json::from_str(object).map_err(wrong)?
+        }
+        Some(_) => return Err(RegisterError::NoObject),
+    };
+    let mut lists = Lists { limit, left: limit };
+    let types = lists.read("types", fields.types)?;
+    let account_ids = lists.read("account_ids", fields.account_ids)?;
+    let asset_codes = lists.read("asset_codes", fields.asset_codes)?;
+    let min_amount = fields.min_amount.map_or(Ok(String::new()), amount_text)?;
+    let least =
+        if min_amount.is_empty() { None } else { Some(Amount::parse(&min_amount).map_err(RegisterError::Amount)?) };
+    Ok(Filters { types, account_ids, asset_codes, min_amount, least })
+}
+
+/// The text of an amount. A JSON number is taken as it is written, never as a float.
+fn amount_text(raw: &RawValue) -> Result<String, RegisterError> {
+    let text = raw.get();
+    match text.as_bytes().first() {
+        Some(b'"') => serde_json::from_str(text).map_err(|_| RegisterError::AmountNoText),
+        Some(b'-' | b'0'..=b'9') => Ok(text.to_owned()),
+        _ => Err(RegisterError::AmountNoText),
+    }
+}
+
+/// Reads the lists of one message, counting their values.
+struct Lists {
+    limit: usize,
+    left: usize,
+}
+
+impl Lists {
+    fn read(&mut self, field: &'static str, raw: Option<&RawValue>) -> Result<Vec<String>, RegisterError> {
+        let Some(raw) = raw else { return Ok(Vec::new()) };
+        let values = Values { field, lists: self };
+        serde_json::Deserializer::from_str(raw.get())
+            .deserialize_seq(values)
+            .unwrap_or(Err(RegisterError::NoListOfTexts { field }))
+    }
+}
+
+/// Reads one list and keeps nothing above the limits.
+struct Values<'a> {
+    field: &'static str,
+    lists: &'a mut Lists,
+}
+
+impl<'de> Visitor<'de> for Values<'_> {
+    /// What JSON's own errors cannot tell apart.
+    type Value = Result<Vec<String>, RegisterError>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a list of texts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut values = Vec::new();
+        let mut seen = HashSet::new();
+        let mut refused = None;
+        while let Some(value) = list.next_element::<String>()? {
+            if value.len() > LONGEST_VALUE {
+                refused = Some(RegisterError::ValueTooLong { field: self.field });
+            } else if self.lists.left == 0 {
+                refused = Some(RegisterError::TooManyValues { limit: self.lists.limit });
+            }
+            if let Some(refused) = refused {
+                // The reader wants the list to be read to its end.
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                return Ok(Err(refused));
+            }
+            self.lists.left -= 1;
+            if seen.insert(value.clone()) {
+                values.push(value);
+            }
+        }
+        Ok(Ok(values))
+    }
+}
+
+impl Filters {
+    /// The clause that matches what the filters want; none where they can match nothing.
+    ///
+    /// Sources list an event under every spelling of its accounts and assets (`G…` and `M…`,
+    /// `native` and `XLM`, `CODE` and `CODE:ISSUER`), so a value becomes exactly one key.
+    pub(super) fn clause(&self) -> Option<Clause> {
+        let kinds = if self.types.is_empty() {
+            PUBLIC_KINDS
+        } else {
+            self.types.iter().fold(KindSet::EMPTY, |kinds, name| kinds.union(kinds_of(name)))
+        };
+        // Sorted, so that equal filters in another order are equal clauses and matched once.
+        let sorted = |keys: &mut dyn Iterator<Item = Key>| {
+            let mut keys: Vec<Key> = keys.collect();
+            keys.sort_unstable();
+            keys
+        };
+        (!kinds.is_empty()).then(|| Clause {
+            kinds,
+            subjects: sorted(&mut self.account_ids.iter().map(|account| format!("account:{account}").into())),
+            assets: sorted(&mut self.asset_codes.iter().map(|asset| asset.as_str().into())),
+            min_amount: self.least.clone(),
+            tag: 0,
+        })
+    }
+}
+
+/// The kinds that a name in `types` stands for: an event's `type`, or its `event_type`. Unknown
+/// names stand for none.
+fn kinds_of(name: &str) -> KindSet {
+    match name {
+        "contract" => KindSet::of(&[EventKind::ContractEvent]),
+        "system" => KindSet::of(&[EventKind::SystemEvent]),
+        _ => PUBLIC_KINDS
+            .iter()
+            .filter(|kind| kind.name() == name)
+            .fold(KindSet::EMPTY, |kinds, kind| kinds.union(KindSet::of(&[kind]))),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Writes events as Flow's clients read them: what every event has; the rest is in `payload`.
+
+mod payload;
+#[cfg(test)]
+mod tests;
+
+use super::PUBLIC_KINDS;
+use crate::broker::Render;
+use crate::dialect::frame::Frames;
+use crate::event::{Amount, Asset, Continuity, Hash, KindSet, LedgerBatch};
+use payload::Payload;
+use serde::{Serialize, Serializer};
+use std::fmt::{self, Display};
+
+/// Flow's one form of writing; no setting changes a byte of it.
+pub struct FlowRender;
+
+impl Render for FlowRender {
+    fn identity(&self) -> String {
+        "flow/1".to_owned()
+    }
+
+    fn kinds(&self) -> KindSet {
+        PUBLIC_KINDS
+    }
+
+    fn event(&self, batch: &LedgerBatch, index: usize, frames: &mut Frames) {
+        let event = &batch.events[index];
+        let Some(payload) = Payload::of(batch, event) else { return };
+        write(
+            frames,
+            &EventMessage {
+                kind: event.kind.name(),
+                id: &event.id,
+                ledger: batch.ledger.index,
+                ledger_closed_at: Text(time(batch.ledger.closed_at)),
+                transaction_hash: event.transaction_hash.map(Text),
+                payload,
+            },
+        );
+    }
+
+    fn continuity(&self, batch: &LedgerBatch, continuity: &Continuity, frames: &mut Frames) {
+        write(
+            frames,
+            &ContinuityMessage {
+                kind: continuity.kind.name(),
+                network: &batch.network,
+                from_ledger: continuity.from_ledger,
+                to_ledger: continuity.to_ledger,
+                reason: &continuity.reason,
+            },
+        );
+    }
+}
+
+fn write(frames: &mut Frames, message: &impl Serialize) {
+    frames.text(|bytes| {
+        serde_json::to_writer(bytes, message).expect("memory takes all, and the keys are texts");
+    });
+}
+
+/// Anything that is written as a JSON text in the way it is displayed.
+struct Text<T>(T);
+
+impl<T: Display> Serialize for Text<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// RFC 3339 in UTC. A time outside the years -9999 to 9999 becomes the nearest inside.
+fn time(unix_seconds: i64) -> jiff::Timestamp {
+    let (first, last) = (jiff::Timestamp::MIN, jiff::Timestamp::MAX);
+    let nearest = if unix_seconds < 0 { first } else { last };
+    jiff::Timestamp::from_second(unix_seconds).unwrap_or(nearest)
+}
+
+/// An amount with its asset's decimals.
+struct Decimals<'a> {
+    amount: &'a Amount,
+    decimals: Option<u8>,
+}
+
+impl Display for Decimals<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.amount.with_decimals(self.decimals.map_or(0, usize::from)).fmt(f)
+    }
+}
+
+fn amount<'a>(amount: &'a Option<Amount>, asset: &Asset) -> Option<Text<Decimals<'a>>> {
+    amount.as_ref().map(|amount| Text(Decimals { amount, decimals: asset.decimals }))
+}
+
+#[derive(Serialize)]
+struct ContinuityMessage<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    network: &'a str,
+    from_ledger: u64,
+    to_ledger: u64,
+    reason: &'a str,
+}
+
+/// What every event has, then what its kind has.
+#[derive(Serialize)]
+struct EventMessage<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    id: &'a str,
+    ledger: u64,
+    ledger_closed_at: Text<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transaction_hash: Option<Text<Hash>>,
+    #[serde(flatten)]
+    payload: Payload<'a>,
+}

@@ -1,0 +1,175 @@
+//! One Flow session: waits for the first `register`, then follows the later ones.
+
+use super::register::{self, Filters, RegisterError};
+use super::{MANNERS, Shared};
+use crate::broker::{Clause, Subscription};
+use crate::dialect::{Action, Change, Dialect, Ending, Input, Lane, Output, Start, frame};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Errors are answered this far apart, so that a client's nonsense is not doubled.
+const BETWEEN_ERRORS: Duration = Duration::from_secs(1);
+
+/// One session's state. Paid for every connection, so it holds nothing of its filters.
+pub(super) struct Session {
+    shared: Arc<Shared>,
+    /// No `error` before this time since opening.
+    quiet_until: Duration,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The timer runs.
+    Unregistered,
+    Registered,
+    Closed,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Code {
+    InvalidMessage,
+    InvalidFilter,
+    RegistrationTimeout,
+    TooSlow,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Message<'a> {
+    Registered {
+        message: &'static str,
+        filters: &'a RawValue,
+        #[serde(skip_serializing_if = "is_zero")]
+        dropped: u64,
+    },
+    Error {
+        code: Code,
+        message: &'a str,
+    },
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+impl Message<'_> {
+    fn text(&self) -> String {
+        serde_json::to_string(self).expect("texts and numbers always make JSON")
+    }
+}
+
+impl Session {
+    pub(super) fn new(shared: Arc<Shared>) -> Session {
+        Session { shared, quiet_until: Duration::ZERO, state: State::Unregistered }
+    }
+
+    fn message(&mut self, text: &str, now: Duration, output: &mut Output) {
+        match register::read(text, self.shared.values_per_session) {
+            Ok(filters) => self.register(filters, output),
+            Err(error) => self.refuse(&error, now, output),
+        }
+    }
+
+    fn register(&mut self, filters: Filters, output: &mut Output) {
+        let first = self.state == State::Unregistered;
+        self.state = State::Registered;
+        let message = if first {
+            output.alarm(None);
+            "Registration successful, processing queued events"
+        } else {
+            "Filters updated"
+        };
+        let clauses: Arc<[Clause]> = filters.clause().into_iter().collect();
+        let answered = first || self.shared.config.confirm_updates;
+        let echo = answered.then(|| to_raw_value(&filters).expect("lists of texts always make JSON"));
+        output.subscribe(Change {
+            subscription: Subscription { clauses, rendering: self.shared.rendering, copy_per_tag: false },
+            start: Start::Opened { at_most: self.shared.config.max_queue_size },
+            answer: Box::new(move |applied| {
+                let filters = echo?;
+                // What was lost before the first filters; later ones keep the position and lose nothing.
+                let dropped = if first { applied.dropped } else { 0 };
+                Some(frame::text(&Message::Registered { message, filters: &filters, dropped }.text()))
+            }),
+        });
+    }
+
+    fn refuse(&mut self, error: &RegisterError, now: Duration, output: &mut Output) {
+        let code = if error.is_about_filters() { Code::InvalidFilter } else { Code::InvalidMessage };
+        self.error(code, &error.to_string(), now, output);
+    }
+
+    fn error(&mut self, code: Code, message: &str, now: Duration, output: &mut Output) {
+        if now >= self.quiet_until {
+            self.quiet_until = now + BETWEEN_ERRORS;
+            output.text(&Message::Error { code, message }.text());
+        }
+    }
+
+    /// Says why and closes. On the control lane: a close waits for that one alone.
+    fn leave(&mut self, code: Code, message: &str, close: u16, reason: &'static str, output: &mut Output) {
+        output.control_text(&Message::Error { code, message }.text());
+        self.close(close, reason, output);
+    }
+
+    fn close(&mut self, code: u16, reason: &'static str, output: &mut Output) {
+        self.state = State::Closed;
+        output.close(code, reason);
+    }
+
+    fn ending(&mut self, ending: Ending, output: &mut Output) {
+        let codes = MANNERS.codes;
+        match ending {
+            Ending::Shutdown => self.close(codes.shutdown, "server is shutting down", output),
+            Ending::TooSlow => {
+                let message = "the connection does not keep up with the stream; read faster or narrow the filters";
+                self.leave(Code::TooSlow, message, codes.too_slow, "too slow", output);
+            }
+            Ending::Gap => self.close(codes.gap, "gap in the stream", output),
+            Ending::Dead => self.close(codes.dead, "no sign of life", output),
+            Ending::TooManyMessages => {
+                let message = "too many messages in a second; send fewer";
+                self.leave(Code::InvalidMessage, message, codes.limit, "too many messages", output);
+            }
+        }
+    }
+}
+
+impl Dialect for Session {
+    fn handle(&mut self, input: Input<'_>, now: Duration, output: &mut Output) {
+        if self.state == State::Closed {
+            return;
+        }
+        match input {
+            Input::Opened => {
+                // On the control lane, so that no later control frame can come before it.
+                output.actions.push(Action::Send(Lane::Control, self.shared.welcome.clone()));
+                output.alarm(Some(self.shared.config.registration_timeout.0));
+            }
+            Input::Text(text) => self.message(text, now, output),
+            Input::Binary(bytes) => match std::str::from_utf8(bytes) {
+                Ok(text) => self.message(text, now, output),
+                Err(_) => self.refuse(&RegisterError::NotText, now, output),
+            },
+            Input::Alarm if self.state == State::Unregistered => {
+                let message = "no registration in time; send a register message right after connecting";
+                let code = MANNERS.codes.limit;
+                self.leave(Code::RegistrationTimeout, message, code, "registration timeout", output);
+            }
+            Input::TooManyChanges => {
+                let message = "too many filter changes wait already; this one was not taken, send it again later";
+                self.error(Code::InvalidFilter, message, now, output);
+            }
+            Input::Ending(ending) => self.ending(ending, output),
+            // Larger messages close the connection; changes are applied in the order they were asked for.
+            Input::Alarm | Input::Applied | Input::TooBig { .. } => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
