@@ -2,7 +2,6 @@
 
 pub mod broker;
 pub mod config;
-pub mod devnet;
 pub mod dialect;
 pub mod event;
 pub mod server;

@@ -257,7 +257,7 @@ fn trade_of_an_offer() {
         json!({
             "seller_id": ALICE, "buyer_id": BOB, "sell_asset": "native", "buy_asset": "USDC:GISSUER",
             "sell_amount": "3.0000000", "buy_amount": "1.0000000",
-            "price": 0.33333333333333333, "price_r": {"n": "1", "d": "3"}, "orderbook_id": "4711",
+            "price": 1.0 / 3.0, "price_r": {"n": "1", "d": "3"}, "orderbook_id": "4711",
             "sell_asset_details": {"code": "XLM", "type": "native"},
             "buy_asset_details": {"code": "USDC", "issuer": "GISSUER", "type": "credit_alphanum4"},
             "timestamp": "1784656870", "buyer_account_id": BOB, "seller_account_id": ALICE,

@@ -1,0 +1,219 @@
+//! Transcripts: conversations written down line by line, `tests/data/<dialect>/*.txt`.
+//!
+//! ```text
+//! # a comment
+//! @config {"max_queue_size":5}           the mount's settings (default {})
+//! @limits {"values_per_session":3}       limits other than the default ones
+//! @bare-only                             the file has steps that no client can bring about
+//! --> text                               the client sends a text message
+//! -->b text                              … a binary message with these characters
+//! -->x ff 00                             … a binary message with these bytes
+//! !applied                               the next change of subscription takes effect
+//! <-- {"type":"welcome"}                 the client gets this JSON in a text message, key order free
+//! <--! text                              … this text, to the letter
+//! <-- close 1008 too slow                … a close frame
+//! <-- nothing                            … nothing more
+//! ~ 10s                                  bare only: time passes
+//! !applied dropped=3                     bare only: … and 3 events are no longer there
+//! !too_many_changes                      bare only: a change was not taken
+//! !ending too_slow                       bare only: shutdown, too_slow, gap, dead, too_many_messages
+//! ```
+//!
+//! The same file runs through everything that is a [`Transport`]: the bare state machine, or a real
+//! socket. At its end nothing more may come.
+
+use ledgercast::config::units::Time;
+use ledgercast::dialect::Ending;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
+
+/// What carries a conversation.
+pub trait Transport {
+    /// Sends a message of the client.
+    fn send(&mut self, message: Message) -> Result<(), String>;
+
+    /// The next thing that the client gets, in order; `None` when nothing comes.
+    fn receive(&mut self) -> Option<Received>;
+
+    /// Makes something happen on the server's side. A socket's server applies changes by itself, so
+    /// there [`Happening::Applied`] with nothing dropped is no work; it never sees the others, since
+    /// it does not run files that are [`Transcript::bare_only`].
+    fn happen(&mut self, happening: Happening) -> Result<(), String>;
+
+    /// Checks what can be checked after the last line.
+    fn finish(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+}
+
+/// What a client sends.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Message {
+    Text(String),
+    Binary(Vec<u8>),
+}
+
+/// What a client gets. Pings and pongs are the transport's own business.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Received {
+    Text(String),
+    Binary(Vec<u8>),
+    Close { code: u16, reason: String },
+}
+
+/// What happens on the server's side.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Happening {
+    Applied { dropped: u64 },
+    Passed(Duration),
+    TooManyChanges,
+    Ending(Ending),
+}
+
+impl Happening {
+    fn is_bare_only(&self) -> bool {
+        *self != Happening::Applied { dropped: 0 }
+    }
+}
+
+/// A conversation.
+#[derive(Debug)]
+pub struct Transcript {
+    /// `<dialect>/<file>`, for messages.
+    pub name: String,
+    /// The mount's `config`.
+    pub config: Value,
+    /// `limits`, as far as they are set.
+    pub limits: Value,
+    /// Whether only the bare state machine can run it.
+    pub bare_only: bool,
+    steps: Vec<(usize, Step)>,
+}
+
+#[derive(Debug)]
+enum Step {
+    Send(Message),
+    Happen(Happening),
+    ExpectJson(Value),
+    Expect(Received),
+    ExpectNothing,
+}
+
+impl Transcript {
+    /// Reads a file; panics with its line where it is no transcript.
+    pub fn load(path: &Path) -> Transcript {
+        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let names: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
+        let name = format!("{}/{}", names[1], names[0]);
+        Transcript::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Reads a text.
+    pub fn parse(name: &str, text: &str) -> Result<Transcript, String> {
+        let mut transcript = Transcript {
+            name: name.to_owned(),
+            config: json!({}),
+            limits: json!({}),
+            bare_only: false,
+            steps: Vec::new(),
+        };
+        for (at, line) in (1..).zip(text.lines()) {
+            transcript.line(at, line).map_err(|error| format!("{name}:{at}: {error}"))?;
+        }
+        let of_bare = |(at, step): &(usize, Step)| matches!(step, Step::Happen(it) if it.is_bare_only()).then_some(*at);
+        match transcript.steps.iter().find_map(of_bare) {
+            Some(at) if !transcript.bare_only => Err(format!("{name}:{at}: no client can do that; say @bare-only")),
+            _ => Ok(transcript),
+        }
+    }
+
+    fn line(&mut self, at: usize, line: &str) -> Result<(), String> {
+        let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
+        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let step = match word {
+            "" | "#" if line.trim().is_empty() || word == "#" => return Ok(()),
+            "@bare-only" => {
+                self.bare_only = true;
+                return Ok(());
+            }
+            "@config" => {
+                self.config = json(rest)?;
+                return Ok(());
+            }
+            "@limits" => {
+                self.limits = json(rest)?;
+                return Ok(());
+            }
+            "-->" => Step::Send(Message::Text(rest.to_owned())),
+            "-->b" => Step::Send(Message::Binary(rest.into())),
+            "-->x" => Step::Send(Message::Binary(
+                rest.split(' ')
+                    .map(|byte| u8::from_str_radix(byte, 16).map_err(|error| error.to_string()))
+                    .collect::<Result<_, _>>()?,
+            )),
+            "<--!" => Step::Expect(Received::Text(rest.to_owned())),
+            "<--" if rest == "nothing" => Step::ExpectNothing,
+            "<--" => match rest.strip_prefix("close ") {
+                Some(close) => {
+                    let (code, reason) = close.split_once(' ').unwrap_or((close, ""));
+                    let code = code.parse().map_err(|_| format!("`{code}` is no close code"))?;
+                    Step::Expect(Received::Close { code, reason: reason.to_owned() })
+                }
+                None => Step::ExpectJson(json(rest)?),
+            },
+            "~" => Step::Happen(Happening::Passed(rest.parse::<Time>()?.0)),
+            "!applied" if rest.is_empty() => Step::Happen(Happening::Applied { dropped: 0 }),
+            "!applied" => {
+                let dropped = rest.strip_prefix("dropped=").and_then(|count| count.parse().ok());
+                Step::Happen(Happening::Applied { dropped: dropped.ok_or("write !applied dropped=3")? })
+            }
+            "!too_many_changes" => Step::Happen(Happening::TooManyChanges),
+            "!ending" => Step::Happen(Happening::Ending(match rest {
+                "shutdown" => Ending::Shutdown,
+                "too_slow" => Ending::TooSlow,
+                "gap" => Ending::Gap,
+                "dead" => Ending::Dead,
+                "too_many_messages" => Ending::TooManyMessages,
+                other => return Err(format!("`{other}` is no ending")),
+            })),
+            other => return Err(format!("`{other}` begins no step")),
+        };
+        self.steps.push((at, step));
+        Ok(())
+    }
+
+    /// Runs the conversation; an error names the line.
+    pub fn run(&self, transport: &mut impl Transport) -> Result<(), String> {
+        let mut last = 0;
+        for (at, step) in &self.steps {
+            last = *at;
+            step.run(transport).map_err(|error| format!("{}:{at}: {error}", self.name))?;
+        }
+        let end = Step::ExpectNothing.run(transport).and_then(|()| transport.finish());
+        end.map_err(|error| format!("{}:{last}: at the end: {error}", self.name))
+    }
+}
+
+impl Step {
+    fn run(&self, transport: &mut impl Transport) -> Result<(), String> {
+        match self {
+            Step::Send(message) => transport.send(message.clone()),
+            Step::Happen(happening) => transport.happen(happening.clone()),
+            Step::ExpectNothing => match transport.receive() {
+                None => Ok(()),
+                Some(received) => Err(format!("nothing was expected, this came: {received:?}")),
+            },
+            Step::Expect(expected) => match transport.receive() {
+                Some(received) if received == *expected => Ok(()),
+                received => Err(format!("expected: {expected:?}\n     got: {received:?}")),
+            },
+            Step::ExpectJson(expected) => match transport.receive() {
+                Some(Received::Text(text)) if serde_json::from_str::<Value>(&text).is_ok_and(|it| it == *expected) => {
+                    Ok(())
+                }
+                received => Err(format!("expected: {expected}\n     got: {received:?}")),
+            },
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Every dialect says what its transcripts say.
+
+#[path = "common/transcript.rs"]
+mod transcript;
+
+use ledgercast::broker::Renderings;
+use ledgercast::dialect::{self, Action, Applied, Change, Dialect, DialectConfig, Input, Opening, Output};
+use serde_json::json;
+use std::collections::VecDeque;
+use std::path::Path;
+use std::time::Duration;
+use transcript::{Happening, Message, Received, Transcript, Transport};
+
+/// What `limits.values_per_session` is unless it is set.
+const VALUES_PER_SESSION: u64 = 1000;
+
+/// The state machine alone: time passes when it is told to, changes take effect when they are told to.
+struct Bare {
+    session: Box<dyn Dialect>,
+    now: Duration,
+    alarm: Option<Duration>,
+    changes: VecDeque<Change>,
+    received: VecDeque<Received>,
+    closed: bool,
+}
+
+impl Bare {
+    fn open(dialect: &str, transcript: &Transcript) -> Bare {
+        let config = json!({"dialect": dialect, "config": transcript.config});
+        let config: DialectConfig = serde_json::from_value(config).expect(&transcript.name);
+        let values = transcript.limits["values_per_session"].as_u64().unwrap_or(VALUES_PER_SESSION);
+        let mount = dialect::build(&config, values as usize, &mut Renderings::default());
+        let session = mount.open(Opening { below: "", query: "" }).expect("a session at the mount's own path");
+        let mut bare = Bare {
+            session,
+            now: Duration::ZERO,
+            alarm: None,
+            changes: VecDeque::new(),
+            received: VecDeque::new(),
+            closed: false,
+        };
+        bare.input(Input::Opened).expect("nothing closed it yet");
+        bare
+    }
+
+    fn input(&mut self, input: Input<'_>) -> Result<(), String> {
+        if self.closed {
+            return Err("the connection is closed already".to_owned());
+        }
+        let mut output = Output::default();
+        self.session.handle(input, self.now, &mut output);
+        for action in output.actions {
+            assert!(!self.closed, "an action after the close");
+            match action {
+                Action::Send(_, frames) => self.frames(&frames),
+                Action::Subscribe(change) => self.changes.push_back(change),
+                Action::Alarm(at) => self.alarm = at,
+                Action::Close { code, reason } => {
+                    assert!(reason.len() <= 123, "a close frame has no room for {reason}");
+                    self.closed = true;
+                    self.received.push_back(Received::Close { code, reason: reason.to_owned() });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn applied(&mut self, dropped: u64) -> Result<(), String> {
+        let change = self.changes.pop_front().ok_or("no change of subscription was asked for")?;
+        if let Some(answer) = (change.answer)(&Applied { dropped, ledger: None }) {
+            self.frames(&answer);
+        }
+        self.input(Input::Applied)
+    }
+
+    fn pass(&mut self, time: Duration) -> Result<(), String> {
+        let end = self.now + time;
+        while let Some(at) = self.alarm.filter(|at| *at <= end) {
+            self.alarm = None;
+            self.now = self.now.max(at);
+            self.input(Input::Alarm)?;
+        }
+        self.now = end;
+        Ok(())
+    }
+
+    /// Takes frames apart: unmasked, whole messages, one after the other.
+    fn frames(&mut self, mut bytes: &[u8]) {
+        while let [first, length, rest @ ..] = bytes {
+            let (length, rest) = match (length, rest) {
+                (126, [a, b, rest @ ..]) => (usize::from(u16::from_be_bytes([*a, *b])), rest),
+                (127, _) => panic!("a frame of more than 64 KiB"),
+                (length, rest) => (usize::from(*length), rest),
+            };
+            let (payload, rest) = rest.split_at(length);
+            self.received.push_back(match first {
+                0x81 => Received::Text(String::from_utf8(payload.to_vec()).expect("text frames are UTF-8")),
+                0x82 => Received::Binary(payload.to_vec()),
+                other => panic!("a frame that begins with {other:#x}"),
+            });
+            bytes = rest;
+        }
+        assert!(bytes.is_empty(), "half a frame");
+    }
+}
+
+impl Transport for Bare {
+    fn send(&mut self, message: Message) -> Result<(), String> {
+        match message {
+            Message::Text(text) => self.input(Input::Text(&text)),
+            Message::Binary(bytes) => self.input(Input::Binary(&bytes)),
+        }
+    }
+
+    fn receive(&mut self) -> Option<Received> {
+        self.received.pop_front()
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), String> {
+        match happening {
+            Happening::Applied { dropped } => self.applied(dropped),
+            Happening::Passed(time) => self.pass(time),
+            Happening::TooManyChanges => {
+                self.changes.pop_back().ok_or("no change of subscription was asked for")?;
+                self.input(Input::TooManyChanges)
+            }
+            Happening::Ending(ending) => self.input(Input::Ending(ending)),
+        }
+    }
+
+    fn finish(&mut self) -> Result<(), String> {
+        match self.changes.len() {
+            0 => Ok(()),
+            count => Err(format!("{count} changes of subscription wait for !applied")),
+        }
+    }
+}
+
+/// The transcripts of every folder that is named like a dialect.
+fn transcripts() -> Vec<(String, Transcript)> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let list = |folder: &Path| {
+        let mut paths: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths
+    };
+    let mut found = Vec::new();
+    for folder in list(&data).into_iter().filter(|path| path.is_dir()) {
+        let dialect = folder.file_name().unwrap().to_string_lossy().into_owned();
+        let known = serde_json::from_value::<DialectConfig>(json!({"dialect": dialect, "config": {}}));
+        if known.is_err_and(|error| error.to_string().contains("unknown variant")) {
+            continue;
+        }
+        let files = list(&folder).into_iter().filter(|path| path.extension().is_some_and(|it| it == "txt"));
+        found.extend(files.map(|path| (dialect.clone(), Transcript::load(&path))));
+    }
+    found
+}
+
+#[test]
+fn bare() {
+    let transcripts = transcripts();
+    assert!(!transcripts.is_empty());
+    let failed: Vec<String> = transcripts
+        .iter()
+        .filter_map(|(dialect, transcript)| transcript.run(&mut Bare::open(dialect, transcript)).err())
+        .collect();
+    assert!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), transcripts.len(), failed.join("\n"));
+}
+
+/// Runs lines after the welcome.
+fn flow(lines: &str) -> Result<(), String> {
+    let welcome = r#"<-- {"type":"welcome","message":"Please send registration message to begin receiving events",
+        "format":{"type":"register","filters":{"types":[],"account_ids":[],"asset_codes":[],"min_amount":""}}}"#;
+    let text = format!("@bare-only\n{}\n{lines}", welcome.replace('\n', ""));
+    let transcript = Transcript::parse("flow/here", &text)?;
+    transcript.run(&mut Bare::open("flow", &transcript))
+}
+
+#[test]
+fn what_differs_is_noticed() {
+    assert_eq!(flow("# nothing more\n\n<-- nothing"), Ok(()));
+    let register = r#"--> {"type":"register"}"#;
+    for (lines, complaint) in [
+        ("<-- {}", "flow/here:3: expected: {}"),
+        ("<--! x", "flow/here:3: expected: Text(\"x\")"),
+        ("<-- close 1000", "expected: Close"),
+        ("--> x\n<-- nothing", "flow/here:4: nothing was expected"),
+        ("--> x", "flow/here:3: at the end: nothing was expected"),
+        ("--> x\n<-- {\"type\":\"error\"}", "expected: {\"type\":\"error\"}"),
+        (register, "1 changes of subscription wait"),
+        ("!applied", "no change of subscription was asked for"),
+        ("~ 9999ms\n<-- close 1008 registration timeout", "got: None"),
+        ("!ending shutdown\n<-- close 1001 server is shutting down\n--> x", "closed already"),
+    ] {
+        let error = flow(lines).unwrap_err();
+        assert!(error.contains(complaint), "{lines}: {error}");
+    }
+}
+
+#[test]
+fn what_is_no_transcript_is_refused() {
+    for (text, complaint) in [
+        ("hello", "x:1: `hello` begins no step"),
+        ("\n->x", "x:2: `->x`"),
+        ("<-- {", "x:1: EOF"),
+        ("<-- close soon", "`soon` is no close code"),
+        ("~ 10s", "x:1: no client can do that; say @bare-only"),
+        ("!ending too_slow", "say @bare-only"),
+        ("!applied dropped=1", "say @bare-only"),
+        ("!applied 1", "write !applied dropped=3"),
+        ("!ending soon", "`soon` is no ending"),
+        ("-->x fg", "x:1: "),
+    ] {
+        let error = Transcript::parse("x", text).unwrap_err();
+        assert!(error.contains(complaint), "{text}: {error}");
+    }
+    assert!(!Transcript::parse("x", "--> {}\n!applied").unwrap().bare_only);
+}
