@@ -12,6 +12,7 @@
 //!
 //! Adding a dialect: one folder, and one line in each list of [`table`].
 
+pub mod flow;
 pub mod frame;
 mod table;
 
