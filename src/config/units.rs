@@ -65,14 +65,18 @@ fn print(f: &mut fmt::Formatter<'_>, value: u64, units: &[(&str, u64)]) -> fmt::
 impl FromStr for Time {
     type Err = String;
     fn from_str(text: &str) -> Result<Time, String> {
-        parse(text, &TIME_UNITS).map(Time::millis).ok_or_else(|| format!("`{text}` is no duration; write 250ms, 30s, 5m or 24h"))
+        parse(text, &TIME_UNITS)
+            .map(Time::millis)
+            .ok_or_else(|| format!("`{text}` is no duration; write 250ms, 30s, 5m or 24h"))
     }
 }
 
 impl FromStr for Size {
     type Err = String;
     fn from_str(text: &str) -> Result<Size, String> {
-        parse(text, &SIZE_UNITS).map(Size).ok_or_else(|| format!("`{text}` is no size; write 512B, 64KiB, 1MiB or 10GiB"))
+        parse(text, &SIZE_UNITS)
+            .map(Size)
+            .ok_or_else(|| format!("`{text}` is no size; write 512B, 64KiB, 1MiB or 10GiB"))
     }
 }
 

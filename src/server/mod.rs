@@ -1,0 +1,1 @@
+//! Listeners, mounts, HTTP routes, health, metrics.
