@@ -43,7 +43,7 @@ impl Fault {
     }
 
     /// Keys that were nested for serde are offered under the names that they have in the file.
-    fn as_in_file(mut self, entries: &[(Key, Node)]) -> Fault {
+    fn with_names_of_file(mut self, entries: &[(Key, Node)]) -> Fault {
         if let What::UnknownKey { known, .. } = &mut self.what
             && self.path.is_empty()
             && let Some((hidden, Node { value: Value::Map(inner), .. })) = entries.iter().find(|(key, _)| key.hidden)
@@ -70,12 +70,13 @@ pub fn path_text<'a>(path: impl Iterator<Item = &'a Step>) -> String {
 
 /// `; did you mean …?` where a name is near, else what there is.
 pub fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
-    // Up to a third of the letters may differ, and two in a short name.
+    // Up to a third of the letters may differ, and two in a short name; or the end is missing.
     let allowed = (name.chars().count() / 3).max(2);
+    let begun = |known: &str| name.len() > 2 && known.starts_with(name);
     let near = known
         .clone()
         .map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), known), known))
-        .filter(|(distance, known)| *distance <= allowed && *distance < known.chars().count())
+        .filter(|(distance, known)| begun(known) || *distance <= allowed && *distance < known.chars().count())
         .min_by_key(|(distance, _)| *distance);
     match near {
         Some((_, known)) => format!("; did you mean `{known}`?"),
@@ -174,7 +175,7 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(text) => visitor.visit_borrowed_str(text),
             Value::List(nodes) => visitor.visit_seq(List { nodes, index: 0 }),
-            Value::Map(entries) => visitor.visit_map(Map { entries, index: 0 }).map_err(|f| f.as_in_file(entries)),
+            Value::Map(entries) => visitor.visit_map(Map { entries, index: 0 }).map_err(|f| f.with_names_of_file(entries)),
         }
         .map_err(|fault| fault.at(self.place))
     }
@@ -205,10 +206,12 @@ impl<'de> Deserializer<'de> for &'de Node {
         }
     }
 
-    // A section whose keys are all commented out is an empty section and no error.
+    // A section whose keys are all commented out is an empty section and no error. A list is none:
+    // serde would take it for the values of the keys, in their order.
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.value {
             Value::Null => visitor.visit_map(Map { entries: &[], index: 0 }).map_err(|fault| fault.at(self.place)),
+            Value::List(_) => Err(<Fault as de::Error>::invalid_type(Unexpected::Seq, &visitor).at(self.place)),
             _ => self.deserialize_any(visitor),
         }
     }
@@ -247,7 +250,7 @@ impl<'de> SeqAccess<'de> for List<'de> {
         let Some(node) = self.nodes.get(self.index) else { return Ok(None) };
         let step = Step::Index(self.index);
         self.index += 1;
-        seed.deserialize(node).map(Some).map_err(|fault| fault.inside(step))
+        seed.deserialize(node).map(Some).map_err(|fault| fault.at(node.place).inside(step))
     }
 }
 

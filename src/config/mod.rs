@@ -5,7 +5,7 @@
 //!
 //! Who owns what: [`tree`] reads the text and remembers where each part stands, [`decode`] makes
 //! values of it, [`check`] looks at what no single value can tell (a mount's sources exist, two
-//! mounts do not share a path), [`load`] puts them together, [`reference`] writes the commented
+//! mounts do not share a path), [`mod@load`] puts them together, [`mod@reference`] writes the commented
 //! file that shows every key.
 //!
 //! What always holds:
@@ -76,8 +76,8 @@ settings! {
 settings! {
     /// Limits.
     pub struct Limits {
-        /// Open connections of all listeners together; further ones get 503. Default 50000: what
-        /// two processors were measured to serve, and below the usual hard limit of open files.
+        /// Open connections of all listeners together; further ones get 503. Default 50000: at a few
+        /// KB for an idle client some hundred MB, and below the usual hard limit of open files.
         pub connections: u32 = 50_000,
         /// Open connections of one address (IPv6: of one /64). Default 100: an office behind one address
         /// fits, a single client cannot take the whole server.

@@ -159,7 +159,9 @@ impl Body {
         match self {
             Body::Ledger(_) | Body::BookChanges | Body::Deploy { .. } => 0,
             Body::Transaction(body) => size_of::<Transaction>() + text(&body.memo),
-            Body::ContractEvent(body) => size_of::<ContractEvent>() + body.topics.get().len() + body.data.get().len(),
+            Body::ContractEvent(body) => {
+                size_of::<ContractEvent>() + body.topics.get().len() + body.data.get().len()
+            }
             Body::Payment(body) => {
                 size_of::<Payment>() + text(&body.memo) + text(&body.to_muxed_id) + digits(&body.amount)
             }

@@ -1,1 +1,4 @@
-//! Listeners, mounts, HTTP routes, health, metrics.
+//! What operators see: health and metrics.
+
+pub mod admin;
+pub mod metrics;
