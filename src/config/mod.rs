@@ -1,3 +1,261 @@
 //! Typed settings.
+//!
+//! In: a YAML file, or the built-in demo. Out: a [`Config`] that was read and checked whole, so
+//! that whoever gets one need not look again.
+//!
+//! Who owns what: [`tree`] reads the text and remembers where each part stands, [`decode`] makes
+//! values of it, [`check`] looks at what no single value can tell (a mount's sources exist, two
+//! mounts do not share a path), [`mod@load`] puts them together, [`mod@reference`] writes the commented
+//! file that shows every key.
+//!
+//! What always holds:
+//! * every key has a default, and its doc comment names it with its reason;
+//! * an unknown key is an error, with the place in the file and the nearest known key;
+//! * `config/default.yaml` is what [`reference::print`] prints, and equals the defaults;
+//! * no setting holds a secret: secrets are named by `*_file`.
 
+pub mod address;
+pub mod check;
+pub mod decode;
+pub mod load;
+pub mod reference;
+pub mod settings;
+pub mod tree;
 pub mod units;
+
+pub use address::{Bind, Network};
+pub use load::{ConfigError, load};
+pub(crate) use settings::settings;
+
+use crate::dialect::DialectConfig;
+use crate::source::LedgerConfig;
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use std::fmt;
+use std::path::PathBuf;
+use units::{Size, Time};
+
+settings! {
+    /// All settings of one process.
+    pub struct Config {
+        /// The ledgers to read, each under a name of your choice. Mounts, logs and metrics use the name.
+        pub sources: Sources,
+        /// Where checkpoints and counters are kept over a restart. Default none: nothing is kept and every
+        /// source begins at its `start_ledger`, so that a first try leaves no files behind.
+        pub state_dir: Option<PathBuf>,
+        /// Where clients connect. Default []: at least one is needed.
+        pub listeners: Vec<Listener>,
+        /// What one client, and all of them together, may take. Over a limit a client is refused or closed as
+        /// its dialect says; the others do not notice.
+        pub limits: Limits,
+        /// Recent ledgers, kept in memory for clients that are slow, late or coming back.
+        pub history: History,
+        /// How the process ends.
+        pub drain: Drain,
+        /// The listener for operators: /livez, /readyz and /metrics.
+        pub admin: Admin,
+        /// What is logged, to standard error.
+        pub log: Log,
+        /// Threads that serve clients. Default none: one for each processor.
+        pub workers: Option<usize>,
+    }
+}
+
+settings! {
+    /// One address for clients.
+    pub struct Listener {
+        /// The IP address and port to listen on. Default 127.0.0.1:8080: nobody from outside until you say so.
+        pub bind: Bind = Bind::loopback(8080),
+        /// What addresses in answers are built from; never the client's Host header. Default none: http:// and `bind`.
+        pub public_url: Option<String>,
+        /// Which protocols are spoken under which paths. Default []: at least one is needed.
+        pub mounts: Vec<Mount>,
+    }
+}
+
+settings! {
+    /// Limits.
+    pub struct Limits {
+        /// Open connections of all listeners together; further ones get 503. Default 50000: at a few
+        /// KB for an idle client some hundred MB, and below the usual hard limit of open files.
+        pub connections: u32 = 50_000,
+        /// Open connections of one address (IPv6: of one /64). Default 100: an office behind one address
+        /// fits, a single client cannot take the whole server.
+        pub connections_per_address: u32 = 100,
+        /// Messages that a client may send in a second. Default 50: people and libraries send a handful,
+        /// each may cost a change of filters.
+        pub messages_per_second: u32 = 50,
+        /// Values (accounts, assets, kinds and so on) in all filters of one session together. Default 1000:
+        /// a whole portfolio, and still little in the index.
+        pub values_per_session: u32 = 1_000,
+        /// Bytes that a connection may have sent and the server not yet taken; beyond, reading pauses. The
+        /// largest single message is the dialect's. Default 64KiB: a few messages; times all connections it
+        /// must fit into memory.
+        pub inbound_bytes: Size = Size::kib(64),
+        /// How long waiting bytes may all stay unsent before a client counts as gone. Default 10s: a
+        /// phone changing networks survives, a dead peer does not hold its place.
+        pub stall: Time = Time::secs(10),
+        /// Bytes that may wait in front of one client's socket; beyond, it is fed from history. Default 256KiB:
+        /// a busy ledger for a client that takes everything.
+        pub outbox: Size = Size::kib(256),
+        /// How long a client may take for its request, TLS included. Default 5s: long for any honest
+        /// client, short for one that only holds a place.
+        pub handshake: Time = Time::secs(5),
+        /// Proxies whose X-Forwarded-For is believed, as addresses or networks such as 10.0.0.0/8.
+        /// Default []: the header is ignored, since anybody can write it.
+        pub trusted_proxies: Vec<Network>,
+        /// Whether connections from this machine are free of `connections_per_address`. Default true: load
+        /// tests and local proxies all come from one address.
+        pub exempt_loopback: bool = true,
+    }
+}
+
+settings! {
+    /// History.
+    pub struct History {
+        /// Memory for the recent ledgers of each source. Default 256MiB: many ledgers more than
+        /// a client's restart takes, on a small machine.
+        pub budget: Size = Size::mib(256),
+    }
+}
+
+settings! {
+    /// Drain.
+    pub struct Drain {
+        /// How long clients have to take what waits for them and say goodbye when the process is asked to
+        /// stop. Default 10s: less than the 30 s after which service managers kill.
+        pub deadline: Time = Time::secs(10),
+    }
+}
+
+settings! {
+    /// The admin listener.
+    pub struct Admin {
+        /// The IP address and port to listen on. Default 127.0.0.1:9090: it tells much and asks for no
+        /// password, so it stays on this machine unless you say otherwise.
+        pub bind: Bind = Bind::loopback(9090),
+    }
+}
+
+settings! {
+    /// Logging.
+    pub struct Log {
+        /// `text` for people or `json`, one object a line, for machines. Default text: the first reader is a person.
+        pub format: LogFormat,
+        /// The least level of our own lines: error, warn, info, debug or trace. Libraries log from warn on.
+        /// The environment variable RUST_LOG overrides both. Default info: a few lines for each change of
+        /// state, none for each event.
+        pub level: LogLevel,
+    }
+}
+
+/// The sources by name, in the order of the file: the order of [`crate::event::SourceNumber`].
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Sources(pub Vec<(String, SourceConfig)>);
+
+/// One ledger to read.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SourceConfig {
+    /// Its `type` and `config`.
+    pub ledger: LedgerConfig,
+}
+
+/// A dialect at a path of a listener.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mount {
+    /// Its `dialect` and `config`.
+    pub dialect: DialectConfig,
+    /// Begins with `/`; a prefix, the longest wins.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// Names of the sources whose events it delivers; at least one.
+    #[serde(default)]
+    pub sources: Vec<String>,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// What needs somebody.
+    Error,
+    /// What may need somebody.
+    Warn,
+    /// Changes of state.
+    #[default]
+    Info,
+    /// What sessions do.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+pub(crate) fn default_path() -> String {
+    "/ws".to_owned()
+}
+
+impl Sources {
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// The number of the source of this name.
+    pub fn number(&self, name: &str) -> Option<crate::event::SourceNumber> {
+        self.names().position(|has| has == name).map(|at| at as crate::event::SourceNumber)
+    }
+}
+
+impl Listener {
+    /// The base of addresses in answers, without a slash at its end.
+    pub fn public_url(&self) -> String {
+        let url = self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.bind));
+        url.trim_end_matches('/').to_owned()
+    }
+}
+
+impl LogLevel {
+    /// As the log crate calls it.
+    pub fn filter(self) -> log::LevelFilter {
+        match self {
+            LogLevel::Error => log::LevelFilter::Error,
+            LogLevel::Warn => log::LevelFilter::Warn,
+            LogLevel::Info => log::LevelFilter::Info,
+            LogLevel::Debug => log::LevelFilter::Debug,
+            LogLevel::Trace => log::LevelFilter::Trace,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Sources {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sources, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Sources;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sources, A::Error> {
+                let mut sources = Vec::new();
+                while let Some(source) = map.next_entry()? {
+                    sources.push(source);
+                }
+                Ok(Sources(sources))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}

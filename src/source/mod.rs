@@ -39,4 +39,8 @@ pub trait Ledger: 'static {
     fn next(&mut self) -> LocalFuture<'_, Result<Next, SourceError>>;
 }
 
-// Checkpoint and SourceError: to be defined by the source folder's owner (checkpoint.rs, error.rs).
+/// Stand-in.
+pub struct Checkpoint;
+/// Stand-in.
+#[derive(Debug)]
+pub struct SourceError;

@@ -1,0 +1,72 @@
+//! What the demo says when it is up: where it is, and a command for each way in.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// The text, for an address of clients and one of operators.
+pub fn banner(clients: SocketAddr, operators: SocketAddr) -> String {
+    let clients = reachable(clients);
+    let operators = reachable(operators);
+    let url = format!("ws://{clients}/ws");
+    // Nothing in an address can end a quoted word of the shell.
+    format!(
+        r#"ledgercast is up: a demo on an embedded ledger, with no network needed. Ctrl-C stops it.
+
+  Browser    http://{clients}/
+  Clients    {url} (Obsrvr Flow)
+  Operators  http://{operators}/readyz and http://{operators}/metrics
+
+Watch events with any of these:
+
+  # Python, after: pip install websockets
+  python3 -c 'from websockets.sync.client import connect; ws = connect("{url}"); ws.send("{{\"type\":\"register\",\"filters\":{{}}}}"); any(print(text, flush=True) for text in ws)'
+
+  # Node, after: npm install ws
+  node -e 'const ws = new (require("ws"))("{url}"); ws.on("open", () => ws.send(JSON.stringify({{type: "register", filters: {{}}}}))); ws.on("message", text => console.log(String(text)))'
+
+  # websocat
+  echo '{{"type":"register","filters":{{}}}}' | websocat -n {url}
+
+For a real ledger: ledgercast gen-config > my.yaml, then ledgercast serve --config my.yaml
+"#
+    )
+}
+
+/// An address that a client on this machine can connect to: the loopback for "every address".
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(clients: &str) -> String {
+        banner(clients.parse().unwrap(), "127.0.0.1:9090".parse().unwrap())
+    }
+
+    #[test]
+    fn has_a_command_for_each_way_in() {
+        let text = text("127.0.0.1:8080");
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for line in [
+            "Browser    http://127.0.0.1:8080/",
+            "Operators  http://127.0.0.1:9090/readyz and http://127.0.0.1:9090/metrics",
+            r#"python3 -c 'from websockets.sync.client import connect; ws = connect("ws://127.0.0.1:8080/ws"); ws.send("{\"type\":\"register\",\"filters\":{}}"); any(print(text, flush=True) for text in ws)'"#,
+            r#"node -e 'const ws = new (require("ws"))("ws://127.0.0.1:8080/ws"); ws.on("open", () => ws.send(JSON.stringify({type: "register", filters: {}}))); ws.on("message", text => console.log(String(text)))'"#,
+            r#"echo '{"type":"register","filters":{}}' | websocat -n ws://127.0.0.1:8080/ws"#,
+        ] {
+            assert!(lines.contains(&line), "{line}\nnot in\n{text}");
+        }
+    }
+
+    #[test]
+    fn names_an_address_that_can_be_reached() {
+        assert!(text("0.0.0.0:81").contains("ws://127.0.0.1:81/ws"));
+        assert!(text("[::]:81").contains("ws://[::1]:81/ws"));
+    }
+}

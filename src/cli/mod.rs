@@ -1,0 +1,98 @@
+//! The commands.
+//!
+//! In: the command line. Out: a server that runs until it is told to stop, or a text and an exit code.
+//!
+//! Who owns what: one file for each command; [`banner`] is what the demo says, [`listen`] what a
+//! taken port says, [`descriptors`] raises the limit of open files.
+//!
+//! What always holds: settings are read and checked whole before anything is opened; what people
+//! read goes to standard output, logs and errors to standard error; failure is exit code 1.
+
+pub mod banner;
+pub mod check_config;
+pub mod demo;
+pub mod descriptors;
+pub mod devnet;
+pub mod listen;
+pub mod serve;
+
+use crate::config::reference;
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use std::io::Write;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  ledgercast                                   a demo: an embedded ledger, clients at ws://127.0.0.1:8080/ws
+  ledgercast serve --bind 127.0.0.1:8081       the same on another port
+  ledgercast gen-config > my.yaml              every setting, explained
+  ledgercast check-config my.yaml              is the file good?
+  ledgercast serve --config my.yaml            run with it
+  ledgercast devnet --rate 0.2                 only the embedded ledger, one block every 5 seconds
+  RUST_LOG=ledgercast=debug ledgercast         with more in the log";
+
+/// Polls ledgers and pushes what happens on them to many WebSocket clients, each in the protocol it already speaks.
+///
+/// Without a command it runs `serve` on a built-in demo.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server, with a file or as the built-in demo
+    Serve(serve::Arguments),
+    /// Say whether a settings file is good, and what it was understood to mean
+    CheckConfig {
+        /// The YAML file
+        file: PathBuf,
+    },
+    /// Print every setting with its default and meaning
+    GenConfig,
+    /// Run only the embedded ledger: a real Stellar RPC with seeded traffic
+    Devnet(devnet::Arguments),
+}
+
+/// Does what the command line says. Errors are for people, with the remedy.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command.unwrap_or_else(|| Command::Serve(serve::Arguments::default())) {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::CheckConfig { file } => print(&check_config::summary(&file)?),
+        Command::GenConfig => print(&reference::print(&reference::example())),
+        Command::Devnet(arguments) => devnet::run(arguments),
+    }
+}
+
+/// To standard output; a reader that left early (`| head`) is no error.
+pub fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("cannot write to standard output")
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+        assert!(Arguments::parse_from(["ledgercast"]).command.is_none());
+        let both = ["ledgercast", "serve", "--config", "x.yaml", "--bind", "127.0.0.1:1"];
+        assert!(Arguments::try_parse_from(both).is_err(), "the file says where to listen");
+        assert!(Arguments::try_parse_from(["ledgercast", "serve", "--bind", "here"]).is_err());
+        let log = ["ledgercast", "serve", "--config", "x.yaml", "--log", "json"];
+        assert!(Arguments::try_parse_from(log).is_ok());
+    }
+}

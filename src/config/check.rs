@@ -1,0 +1,212 @@
+//! What no single value can tell: names that must exist, things that must differ, counts that must fit.
+
+use super::decode::{path_text, suggestion};
+use super::tree::Step;
+use super::{Config, Listener, Mount};
+use crate::broker::Renderings;
+use crate::source::{LedgerConfig, stellar};
+use std::collections::HashMap;
+
+/// Something that is wrong with settings of the right form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The way to the value.
+    pub path: Vec<Step>,
+    /// What is wrong, and the remedy.
+    pub message: String,
+}
+
+/// Steps from keys and indexes.
+macro_rules! path {
+    ($($step:expr),*) => { &[$(Step::from($step)),*] };
+}
+
+impl From<&str> for Step {
+    fn from(key: &str) -> Step {
+        Step::Key(key.to_owned())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Step {
+        Step::Index(index)
+    }
+}
+
+/// Everything that is wrong, in the order of the settings.
+pub fn check(config: &Config) -> Vec<Problem> {
+    let mut checks = Checks::default();
+    checks.sources(config);
+    checks.listeners(config);
+    checks.counts(config);
+    checks.0
+}
+
+/// The addresses of a source's RPCs without what may be secret in them: scheme, host and port.
+pub fn endpoints(ledger: &LedgerConfig) -> Vec<String> {
+    let LedgerConfig::StellarRpc(config) = ledger;
+    let urls = config.rpc_url.iter().chain(&config.rpc_urls);
+    urls.filter_map(|url| reqwest::Url::parse(url).ok()).map(|url| url.origin().ascii_serialization()).collect()
+}
+
+#[derive(Default)]
+struct Checks(Vec<Problem>);
+
+impl Checks {
+    /// Tells a problem; `message` begins after the value's path.
+    fn tell(&mut self, path: &[Step], message: impl std::fmt::Display) {
+        let message = format!("{} {message}", path_text(path.iter()));
+        self.0.push(Problem { path: path.to_vec(), message });
+    }
+
+    fn sources(&mut self, config: &Config) {
+        if config.sources.0.is_empty() {
+            self.tell(
+                path!("sources"),
+                "is empty; add a ledger to read, or run `ledgercast` without --config for a demo",
+            );
+        }
+        for (name, source) in &config.sources.0 {
+            // Names stand in metrics, logs and files of `state_dir`.
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if name.is_empty() || name.len() > 64 || !name.chars().all(fits) {
+                let message = "is no name for a source; write up to 64 letters, digits, `-` and `_`";
+                self.tell(path!("sources", name.as_str()), message);
+            }
+            let LedgerConfig::StellarRpc(ledger) = &source.ledger;
+            self.stellar(name, ledger);
+        }
+    }
+
+    fn stellar(&mut self, name: &str, config: &stellar::Config) {
+        let section = path!("sources", name, "config");
+        match (&config.rpc_url, config.rpc_urls.as_slice()) {
+            (None, []) => {
+                self.tell(section, "has no `rpc_url`; add the address of a Stellar RPC, such as http://127.0.0.1:8000")
+            }
+            (Some(_), [_, ..]) => self.tell(section, "has both `rpc_url` and `rpc_urls`; write one of them"),
+            (Some(url), []) => self.url(path!("sources", name, "config", "rpc_url"), url),
+            (None, urls) => {
+                for (index, url) in urls.iter().enumerate() {
+                    self.url(path!("sources", name, "config", "rpc_urls", index), url);
+                }
+            }
+        }
+        for (key, zero) in [
+            ("poll_interval", config.poll_interval.0.is_zero()),
+            ("timeout", config.timeout.0.is_zero()),
+            ("max_response", config.max_response.0 == 0),
+        ] {
+            if zero {
+                self.tell(path!("sources", name, "config", key), "is 0; write more, or leave it out for the default");
+            }
+        }
+    }
+
+    /// The text of a bad address is not repeated: it may hold a password.
+    fn url(&mut self, path: &[Step], url: &str) {
+        match reqwest::Url::parse(url) {
+            Err(error) => self.tell(path, format_args!("is no address ({error}); write http://host:port/path")),
+            Ok(url) if !["http", "https"].contains(&url.scheme()) || !url.has_host() => {
+                self.tell(path, "must begin with http:// or https://");
+            }
+            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+                self.tell(
+                    path,
+                    "holds a user or password; put `Authorization: …` into a file and name it as auth_header_file",
+                );
+            }
+            Ok(_) => {}
+        }
+    }
+
+    fn listeners(&mut self, config: &Config) {
+        if config.listeners.is_empty() {
+            self.tell(path!("listeners"), "is empty; add an address for clients");
+        }
+        let mut binds = HashMap::from([(config.admin.bind.0, "admin.bind".to_owned())]);
+        for (index, listener) in config.listeners.iter().enumerate() {
+            let path = path!("listeners", index, "bind");
+            // Port 0 asks for any free one, so two of them do not meet.
+            if listener.bind.0.port() != 0
+                && let Some(other) = binds.insert(listener.bind.0, path_text(path.iter()))
+            {
+                self.tell(path, format_args!("is {}, which is {other} already; choose another port", listener.bind));
+            }
+            if let Some(url) = &listener.public_url {
+                self.url(path!("listeners", index, "public_url"), url);
+            }
+            self.mounts(config, index, listener);
+        }
+    }
+
+    fn mounts(&mut self, config: &Config, listener_index: usize, listener: &Listener) {
+        if listener.mounts.is_empty() {
+            self.tell(path!("listeners", listener_index, "mounts"), "is empty; add a dialect at a path");
+        }
+        let mut paths = HashMap::new();
+        for (index, mount) in listener.mounts.iter().enumerate() {
+            let path = path!("listeners", listener_index, "mounts", index, "path");
+            let text = &mount.path;
+            if !text.starts_with('/') {
+                self.tell(path, format_args!("is `{text}`; write `/{text}`"));
+            } else if text.len() > 1 && text.ends_with('/') {
+                self.tell(path, format_args!("is `{text}`; write `{}`", text.trim_end_matches('/')));
+            } else if text.contains(|c: char| !c.is_ascii_graphic() || "?#%{}\\".contains(c)) || text.contains("//") {
+                self.tell(path, format_args!("is `{text}`; write letters, digits and `-` between single slashes"));
+            }
+            if let Some(other) = paths.insert(text, index) {
+                let message = format_args!("is `{text}`, which is mounts[{other}].path already; choose another");
+                self.tell(path, message);
+            }
+            self.mounted_sources(config, path!("listeners", listener_index, "mounts", index, "sources"), mount);
+        }
+    }
+
+    fn mounted_sources(&mut self, config: &Config, path: &[Step], mount: &Mount) {
+        for (index, name) in mount.sources.iter().enumerate() {
+            let path: Vec<Step> = path.iter().cloned().chain([Step::Index(index)]).collect();
+            if config.sources.number(name).is_none() {
+                let near = suggestion(name, config.sources.names());
+                self.tell(&path, format_args!("is `{name}`, and no source is called so{near}"));
+            } else if mount.sources[..index].contains(name) {
+                self.tell(&path, format_args!("is `{name}` a second time; remove it"));
+            }
+        }
+        let manners = crate::dialect::build(&mount.dialect, &mut Renderings::default()).manners();
+        match mount.sources.len() {
+            0 => self.tell(path, "is empty; name the source whose events these clients get"),
+            2.. if manners.one_source => {
+                let message = format_args!(
+                    "names {} sources, and {} takes one; make a mount for each",
+                    mount.sources.len(),
+                    manners.name
+                );
+                self.tell(path, message);
+            }
+            _ => {}
+        }
+    }
+
+    fn counts(&mut self, config: &Config) {
+        let limits = &config.limits;
+        for (section, key, zero) in [
+            ("limits", "connections", limits.connections == 0),
+            ("limits", "connections_per_address", limits.connections_per_address == 0),
+            ("limits", "messages_per_second", limits.messages_per_second == 0),
+            ("limits", "values_per_session", limits.values_per_session == 0),
+            ("limits", "inbound_bytes", limits.inbound_bytes.0 == 0),
+            ("limits", "stall", limits.stall.0.is_zero()),
+            ("limits", "outbox", limits.outbox.0 == 0),
+            ("limits", "handshake", limits.handshake.0.is_zero()),
+            ("history", "budget", config.history.budget.0 == 0),
+        ] {
+            if zero {
+                self.tell(path!(section, key), "is 0; write more, or leave it out for the default");
+            }
+        }
+        if config.workers == Some(0) {
+            self.tell(path!("workers"), "is 0; write at least 1, or leave it out for one for each processor");
+        }
+    }
+}

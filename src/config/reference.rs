@@ -1,0 +1,302 @@
+//! The settings as a commented file: every key with its meaning, unit, default and reason.
+//!
+//! The comments are the doc comments of the types ([`super::settings`]), so the file, the
+//! documentation and the code cannot drift apart.
+
+use super::units::{Size, Time};
+use super::{Config, Listener, LogFormat, LogLevel, Mount, SourceConfig, Sources, default_path};
+use crate::dialect::{DialectConfig, flow};
+use crate::source::{LedgerConfig, stellar};
+use std::borrow::Cow;
+use std::fmt::{Display, Write};
+use std::path::PathBuf;
+
+/// A value as the file shows it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// A scalar, ready to write.
+    Plain(String),
+    /// Keys with their comments.
+    Section(Vec<Entry>),
+    /// A list.
+    List(Vec<Shown>),
+}
+
+/// One key of a section.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The key.
+    pub key: Cow<'static, str>,
+    /// Its doc comment, line by line.
+    pub doc: &'static [&'static str],
+    /// Its value.
+    pub value: Shown,
+}
+
+/// What can stand in the file.
+pub trait Show {
+    /// The value as the file shows it.
+    fn show(&self) -> Shown;
+}
+
+impl Shown {
+    /// A text, in quotes where YAML would read it otherwise.
+    pub fn text(text: impl Display) -> Shown {
+        let text = text.to_string();
+        let safe = |c: char| c.is_ascii_alphanumeric() || "_./:-".contains(c);
+        let numeric = |c: char| c.is_ascii_hexdigit() || "xXoO_.eE+-".contains(c);
+        let begins = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/' || c == '.');
+        let word = ["true", "false", "null", "yes", "no", "on", "off"].contains(&text.to_lowercase().as_str());
+        let number = text.starts_with(|c: char| c.is_ascii_digit() || c == '.') && text.chars().all(numeric);
+        let plain = begins && !word && !number && !text.ends_with(':') && text.chars().all(safe);
+        // A JSON string is a YAML string.
+        Shown::Plain(if plain { text } else { serde_json::Value::from(text).to_string() })
+    }
+}
+
+macro_rules! show_as_is {
+    ($($type:ty),*) => {
+        $(impl Show for $type {
+            fn show(&self) -> Shown {
+                Shown::Plain(self.to_string())
+            }
+        })*
+    };
+}
+show_as_is!(u32, u64, usize, bool, Time, Size);
+
+impl Show for String {
+    fn show(&self) -> Shown {
+        Shown::text(self)
+    }
+}
+
+impl Show for PathBuf {
+    fn show(&self) -> Shown {
+        Shown::text(self.display())
+    }
+}
+
+impl<T: Show> Show for Option<T> {
+    fn show(&self) -> Shown {
+        self.as_ref().map_or_else(|| Shown::Plain("null".to_owned()), T::show)
+    }
+}
+
+impl<T: Show> Show for Vec<T> {
+    fn show(&self) -> Shown {
+        Shown::List(self.iter().map(T::show).collect())
+    }
+}
+
+impl Show for LogFormat {
+    fn show(&self) -> Shown {
+        Shown::text(match self {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        })
+    }
+}
+
+impl Show for LogLevel {
+    fn show(&self) -> Shown {
+        Shown::text(self.filter().as_str().to_lowercase())
+    }
+}
+
+impl Show for Sources {
+    fn show(&self) -> Shown {
+        let entry = |(name, source): &(String, SourceConfig)| {
+            let (kind, config) = ledger(&source.ledger);
+            let value = Shown::Section(vec![
+                Entry {
+                    key: "type".into(),
+                    doc: &[" What kind of RPC it is: `stellar_rpc`."],
+                    value: Shown::text(kind),
+                },
+                Entry { key: "config".into(), doc: &[], value: config },
+            ]);
+            Entry { key: name.clone().into(), doc: &[], value }
+        };
+        Shown::Section(self.0.iter().map(entry).collect())
+    }
+}
+
+impl Show for Mount {
+    fn show(&self) -> Shown {
+        let (name, config) = dialect(&self.dialect);
+        let entry = |key: &'static str, doc, value| Entry { key: key.into(), doc, value };
+        Shown::Section(vec![
+            entry("dialect", &[" The protocol of the clients: `flow`."], Shown::text(name)),
+            entry(
+                "path",
+                &[" Where they connect; begins with `/`. The longest path that fits wins. Default /ws."],
+                self.path.show(),
+            ),
+            entry("sources", &[" Names of the sources whose events they get; at least one."], self.sources.show()),
+            entry("config", &[], config),
+        ])
+    }
+}
+
+/// A source's `type` and `config`, as the file has them.
+pub fn ledger(config: &LedgerConfig) -> (&'static str, Shown) {
+    match config {
+        LedgerConfig::StellarRpc(config) => ("stellar_rpc", config.show()),
+    }
+}
+
+/// A mount's `dialect` and `config`, as the file has them.
+pub fn dialect(config: &DialectConfig) -> (&'static str, Shown) {
+    match config {
+        DialectConfig::Flow(config) => ("flow", config.show()),
+    }
+}
+
+/// The defaults, with one source and one listener so that every key can be shown: Flow at
+/// ws://127.0.0.1:8080/ws, fed by what `ledgercast devnet` serves.
+pub fn example() -> Config {
+    let source = stellar::Config { rpc_url: Some("http://127.0.0.1:8000".to_owned()), ..stellar::Config::default() };
+    let mount = Mount {
+        dialect: DialectConfig::Flow(flow::Config::default()),
+        path: default_path(),
+        sources: vec!["stellar-main".to_owned()],
+    };
+    Config {
+        sources: Sources(vec![("stellar-main".to_owned(), SourceConfig { ledger: LedgerConfig::StellarRpc(source) })]),
+        listeners: vec![Listener { mounts: vec![mount], ..Listener::default() }],
+        ..Config::default()
+    }
+}
+
+const HEAD: &str = "\
+# ledgercast: every setting with its default, as `ledgercast gen-config` prints it.
+#
+# Leave out what you do not change. The source and the listener are an example (there is none by
+# default): Flow clients at ws://127.0.0.1:8080/ws, fed by `ledgercast devnet`.
+#
+#   ledgercast check-config FILE     says whether a file is good
+#   ledgercast serve --config FILE   runs with it
+#
+# Durations: 250ms, 30s, 5m, 24h. Sizes: 512B, 64KiB, 1MiB, 10GiB. `null`: not set.
+# Secrets never stand here: they are in files named by `…_file`.
+";
+
+/// The commented file.
+pub fn print(config: &Config) -> String {
+    let mut text = HEAD.to_owned();
+    if let Shown::Section(entries) = config.show() {
+        for entry in entries {
+            text.push('\n');
+            write_entry(&mut text, &entry, 0);
+        }
+    }
+    text
+}
+
+fn write_entry(text: &mut String, entry: &Entry, indent: usize) {
+    let margin = " ".repeat(indent);
+    for line in entry.doc {
+        let _ = writeln!(text, "{margin}#{line}");
+    }
+    let _ = write!(text, "{margin}{}:", entry.key);
+    write_value(text, &entry.value, indent + 2);
+}
+
+fn write_value(text: &mut String, value: &Shown, indent: usize) {
+    match value {
+        Shown::Plain(scalar) => {
+            let _ = writeln!(text, " {scalar}");
+        }
+        Shown::Section(entries) if entries.is_empty() => text.push_str(" {}\n"),
+        Shown::Section(entries) => {
+            text.push('\n');
+            for entry in entries {
+                write_entry(text, entry, indent);
+            }
+        }
+        Shown::List(values) if values.iter().all(|value| matches!(value, Shown::Plain(_))) => {
+            let scalars: Vec<&str> = values
+                .iter()
+                .filter_map(|value| if let Shown::Plain(s) = value { Some(s.as_str()) } else { None })
+                .collect();
+            let _ = writeln!(text, " [{}]", scalars.join(", "));
+        }
+        Shown::List(values) => {
+            text.push('\n');
+            for value in values {
+                let _ = write!(text, "{}-", " ".repeat(indent));
+                write_value(text, value, indent + 2);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::parse;
+
+    #[test]
+    fn the_file_is_what_is_printed_and_equals_the_defaults() {
+        let file = include_str!("../../config/default.yaml");
+        let printed = print(&example());
+        assert!(file == printed, "write it anew: ledgercast gen-config > config/default.yaml");
+        assert_eq!(parse("default.yaml", file).unwrap(), example());
+        let read = example();
+        assert_eq!(Config { sources: Sources::default(), listeners: Vec::new(), ..read }, Config::default());
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_default() {
+        let short = "sources: {stellar-main: {type: stellar_rpc, config: {rpc_url: 'http://127.0.0.1:8000'}}}\n\
+                     listeners: [{mounts: [{dialect: flow, sources: [stellar-main]}]}]\nlimits:\n";
+        assert_eq!(parse("short.yaml", short).unwrap(), example());
+    }
+
+    /// Every key says its default, and says the right one.
+    #[test]
+    fn comments_name_the_defaults() {
+        fn look(section: &str, shown: Shown) {
+            let Shown::Section(entries) = shown else { panic!("{section}") };
+            for Entry { key, doc, value } in entries {
+                let mut default = String::new();
+                match value {
+                    Shown::Section(_) => {
+                        look(&key, value);
+                        continue;
+                    }
+                    _ => write_value(&mut default, &value, 0),
+                }
+                let default = default.trim().replace("null", "none");
+                let doc: Vec<&str> = doc.iter().map(|line| line.trim()).collect();
+                assert!(doc.join(" ").contains(&format!("Default {default}")), "{section}.{key}: Default {default}");
+            }
+        }
+        look("", Config::default().show());
+        look("listener", Listener::default().show());
+        look("flow", flow::Config::default().show());
+        look("stellar_rpc", stellar::Config::default().show());
+    }
+
+    #[test]
+    fn texts_are_quoted_where_yaml_needs_it() {
+        for (text, shown) in [
+            ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+            ("/ws", "/ws"),
+            ("[::]:80", "\"[::]:80\""),
+            ("Test SDF Network ; September 2015", "\"Test SDF Network ; September 2015\""),
+            ("1", "\"1\""),
+            ("0x1f", "\"0x1f\""),
+            ("yes", "\"yes\""),
+            ("", "\"\""),
+            ("a:", "\"a:\""),
+            ("- a", "\"- a\""),
+            ("a\nb", "\"a\\nb\""),
+        ] {
+            assert_eq!(Shown::text(text), Shown::Plain(shown.to_owned()));
+            let back: String = serde_saphyr::from_str(shown).unwrap();
+            assert_eq!(back, text);
+        }
+    }
+}
