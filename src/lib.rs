@@ -4,5 +4,4 @@ pub mod broker;
 pub mod config;
 pub mod dialect;
 pub mod event;
-pub mod server;
-pub mod session;
+pub mod source;

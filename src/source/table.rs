@@ -1,17 +1,30 @@
-//! Stand-in.
+//! The table of ledgers: their names in the configuration and how each is made.
 
-use super::{Ledger, stellar};
+use super::{Ledger, SourceStatus, stellar};
+use crate::event::SourceNumber;
 use serde::Deserialize;
+use std::sync::Arc;
 
 /// A source's `type` and `config`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(tag = "type", content = "config", rename_all = "snake_case")]
 pub enum LedgerConfig {
-    /// Stellar RPC.
+    /// A Stellar RPC node.
     StellarRpc(stellar::Config),
 }
 
-/// Stand-in.
-pub fn build(_: &LedgerConfig) -> Option<Box<dyn Ledger>> {
-    None
+/// What a ledger needs to know of the source it works for.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The number that its batches carry.
+    pub source: SourceNumber,
+    /// Where it tells what an operator should read.
+    pub status: Arc<SourceStatus>,
+}
+
+/// Makes the ledger that a configuration describes. No connection yet.
+pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
+    match config {
+        LedgerConfig::StellarRpc(config) => Box::new(stellar::StellarRpc::new(config.clone(), context)),
+    }
 }

@@ -1,93 +1,45 @@
-//! Stand-in: only the settings.
+//! Stellar RPC → batches, in *transactions* mode: whole ledgers with everything in them.
+//!
+//! In: `getNetwork`, `getHealth`, `getLedgers` and, from servers that give no metadata,
+//! `getTransactions`. Out: one batch per closed ledger.
+//!
+//! Who owns what: [`StellarRpc`] owns the position and the client (`poll.rs` is how it moves);
+//! `decode.rs` turns XDR into a closed ledger; `mapping.rs` turns that into events, with one file
+//! for each kind.
+//!
+//! What always holds:
+//! * the position is ours: server cursors are hints, and a ledger is taken only if it is the next one;
+//! * each ledger's parent is the ledger delivered before it; a difference that stays is announced
+//!   as a reset;
+//! * an event names an asset only where its contract is proven to be that asset's own.
 
-use crate::config::reference::{Show, Shown};
-use crate::config::settings;
-use crate::config::units::{Size, Time};
-use serde::{Deserialize, Deserializer, de};
-use std::fmt;
-use std::path::PathBuf;
+mod assets;
+mod config;
+mod contract_events;
+mod decode;
+mod keys;
+mod mapping;
+mod meaning;
+mod methods;
+mod payments;
+mod poll;
+#[cfg(test)]
+pub(in crate::source) mod testing;
+mod trades;
+mod transaction;
 
-settings! {
-    /// A Stellar RPC.
-    pub struct Config {
-        /// The address of the RPC. Default none: this or `rpc_urls` is needed.
-        pub rpc_url: Option<String>,
-        /// Addresses of several RPCs of the same network, tried in turn when one fails. Default [].
-        pub rpc_urls: Vec<String>,
-        /// The first ledger to read: `latest`, `oldest` (the oldest that the RPC has) or a number.
-        /// Default latest: what happens from now on.
-        pub start_ledger: Start,
-        /// How long to wait at the tip before asking again. Default 1s: a ledger closes about every five seconds.
-        pub poll_interval: Time = Time::secs(1),
-        /// The passphrase that the RPC must name. Default none: any network.
-        pub network_passphrase: Option<String>,
-        /// How long one answer of the RPC may take. Default 30s.
-        pub timeout: Time = Time::secs(30),
-        /// The largest answer of the RPC that is read, after decompression. Default 64MiB: many times a full ledger.
-        pub max_response: Size = Size::mib(64),
-        /// A file with one line `Name: value`, sent as a header with every request. Default none.
-        pub auth_header_file: Option<PathBuf>,
-        /// What is read: `transactions`. Default transactions.
-        pub mode: Mode,
-    }
-}
+pub use config::{Config, Mode, StartLedger};
+pub use poll::StellarRpc;
 
-/// What is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// Whole ledgers with their transactions.
-    #[default]
-    Transactions,
-}
+/// The networks that have names of their own.
+const PUBNET: &str = "Public Global Stellar Network ; September 2015";
+const TESTNET: &str = "Test SDF Network ; September 2015";
 
-impl Show for Mode {
-    fn show(&self) -> Shown {
-        Shown::text("transactions")
-    }
-}
-
-/// The first ledger to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Start {
-    /// From now on.
-    #[default]
-    Latest,
-    /// As far back as the RPC reaches.
-    Oldest,
-    /// This one.
-    Ledger(u64),
-}
-
-impl Show for Start {
-    fn show(&self) -> Shown {
-        match self {
-            Start::Latest => Shown::text("latest"),
-            Start::Oldest => Shown::text("oldest"),
-            Start::Ledger(number) => number.show(),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Start {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Start, D::Error> {
-        struct Visitor;
-        impl de::Visitor<'_> for Visitor {
-            type Value = Start;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("latest, oldest or a ledger's number")
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Start, E> {
-                Ok(Start::Ledger(number))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Start, E> {
-                match text {
-                    "latest" => Ok(Start::Latest),
-                    "oldest" => Ok(Start::Oldest),
-                    _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                }
-            }
-        }
-        deserializer.deserialize_any(Visitor)
+/// The id of the network with this passphrase.
+pub fn network_id(passphrase: &str) -> String {
+    match passphrase {
+        PUBNET => "stellar-pubnet".into(),
+        TESTNET => "stellar-testnet".into(),
+        other => format!("stellar-{}", &crate::event::Hash(assets::network_hash(other)).to_string()[..8]),
     }
 }

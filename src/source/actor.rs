@@ -1,0 +1,369 @@
+//! The Source actor: polls one ledger, posts its batches, keeps its checkpoint.
+
+use super::backoff::Backoff;
+use super::checkpoint::Store;
+use super::{Checkpoint, Context as LedgerContext, Ledger, LedgerConfig, Next, SourceError, SourceStatus, build};
+use crate::broker::{Append, MAX_UNTAKEN};
+use crate::config::units::Size;
+use crate::event::{LedgerBatch, SourceNumber};
+use actix::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// A stopping source waits this long for the broker to take what was posted.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Linux keeps this many bytes of a thread's name.
+const THREAD_NAME: usize = 15;
+
+/// How fast a source that is behind may go, so that catching up floods nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatchUpRate {
+    /// Weight of the batches, per second ([`LedgerBatch::weight`]).
+    pub bytes: Size,
+    /// Ledgers per second.
+    pub ledgers: u32,
+}
+
+impl Default for CatchUpRate {
+    fn default() -> Self {
+        CatchUpRate { bytes: Size::mib(8), ledgers: 20 }
+    }
+}
+
+impl CatchUpRate {
+    /// How long a batch of this weight takes.
+    fn cost(self, weight: usize) -> Duration {
+        let bytes = Duration::from_secs_f64(weight as f64 / self.bytes.0.max(1) as f64);
+        bytes.max(Duration::from_secs(1) / self.ledgers.max(1))
+    }
+}
+
+/// What makes a source.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its number, in the order of the configuration.
+    pub number: SourceNumber,
+    /// Its name in the configuration.
+    pub name: String,
+    /// The ledger it polls.
+    pub ledger: LedgerConfig,
+    /// Where checkpoints are kept; `None`: nowhere, every start is a cold one.
+    pub state_dir: Option<PathBuf>,
+    /// How fast it may go while behind.
+    pub catch_up_rate: CatchUpRate,
+}
+
+/// A running source.
+#[derive(Debug, Clone)]
+pub struct SourceHandle {
+    /// The actor.
+    pub addr: Addr<Source>,
+    /// What is known of it.
+    pub status: Arc<SourceStatus>,
+    arbiter: ArbiterHandle,
+}
+
+impl SourceHandle {
+    /// Stops the source after its last checkpoint is written, and ends its thread.
+    pub async fn stop(&self) {
+        // An error means that it is stopped already.
+        let _ = self.addr.send(Stop).await;
+        self.arbiter.stop();
+    }
+}
+
+/// Ends a source: no further poll, the last checkpoint is written, then the answer comes.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Stop;
+
+/// Starts a source on a thread of its own. Must be called inside an actix system.
+///
+/// Its batches go to `broker`, whose mailbox must hold [`MAX_UNTAKEN`] of each source: only what
+/// fits at once is sure to stay in order.
+pub fn start(settings: Settings, broker: Recipient<Append>) -> SourceHandle {
+    let status = SourceStatus::new(settings.number, &settings.name);
+    let arbiter = Arbiter::new().handle();
+    let thread = thread_name(&settings.name);
+    arbiter.spawn_fn(move || {
+        // A thread without its name works as well.
+        let _ = rustix::thread::set_name(&thread);
+    });
+    let shared = status.clone();
+    let addr = Source::start_in_arbiter(&arbiter, move |_| Source::new(settings, broker, shared));
+    SourceHandle { addr, status, arbiter }
+}
+
+/// `src-<name>`, as much of it as fits.
+fn thread_name(source: &str) -> std::ffi::CString {
+    let mut name = String::from("src-");
+    for letter in source.chars().filter(|letter| *letter != '\0') {
+        if name.len() + letter.len_utf8() > THREAD_NAME {
+            break;
+        }
+        name.push(letter);
+    }
+    std::ffi::CString::new(name).unwrap_or_default()
+}
+
+/// One source. At any time exactly one of these holds: a poll is in flight, a poll is scheduled,
+/// it waits for the broker, or it is stopping.
+pub struct Source {
+    /// Taken out while a poll is in flight.
+    ledger: Option<Box<dyn Ledger>>,
+    name: String,
+    broker: Recipient<Append>,
+    status: Arc<SourceStatus>,
+    rate: CatchUpRate,
+    state_dir: Option<PathBuf>,
+    /// Known once the network is.
+    store: Option<Store>,
+    opened: bool,
+    /// The last ledger posted.
+    last: Option<Checkpoint>,
+    backoff: Backoff,
+    /// When the pace of catching up allows the next ledger.
+    paced_until: Instant,
+    untaken: usize,
+    /// Whether the next poll waits for the broker.
+    blocked: bool,
+    /// The newest checkpoint to write; older ones that were not yet written are void.
+    unwritten: Option<Checkpoint>,
+    writing: bool,
+    /// Who waits for the end; the source is stopping if not empty.
+    stopping: Vec<oneshot::Sender<()>>,
+}
+
+/// What a poll was for and what it brought.
+enum Polled {
+    Opened(Arc<str>, Option<Store>),
+    Next(Next),
+}
+
+impl Source {
+    fn new(settings: Settings, broker: Recipient<Append>, status: Arc<SourceStatus>) -> Source {
+        let context = LedgerContext { source: settings.number, status: status.clone() };
+        Source {
+            ledger: Some(build(&settings.ledger, context)),
+            name: settings.name,
+            broker,
+            status,
+            rate: settings.catch_up_rate,
+            state_dir: settings.state_dir,
+            store: None,
+            opened: false,
+            last: None,
+            backoff: Backoff::default(),
+            paced_until: Instant::now(),
+            untaken: 0,
+            blocked: false,
+            unwritten: None,
+            writing: false,
+            stopping: Vec::new(),
+        }
+    }
+
+    fn poll(&mut self, ctx: &mut Context<Self>) {
+        if !self.stopping.is_empty() {
+            return;
+        }
+        if self.untaken >= MAX_UNTAKEN {
+            self.blocked = true;
+            return;
+        }
+        let Some(mut ledger) = self.ledger.take() else { return };
+        let opening = (!self.opened).then(|| (self.state_dir.clone(), self.name.clone(), self.last.clone()));
+        let poll = async move {
+            let polled = match opening {
+                Some((state_dir, name, last)) => open(&mut *ledger, state_dir, name, last).await,
+                None => ledger.next().await.map(Polled::Next),
+            };
+            (ledger, polled)
+        };
+        ctx.spawn(poll.into_actor(self).map(|(ledger, polled), source, ctx| {
+            let wait = source.polled(&*ledger, polled, ctx);
+            source.ledger = Some(ledger);
+            match wait {
+                Duration::ZERO => source.poll(ctx),
+                wait => {
+                    ctx.run_later(wait, Source::poll);
+                }
+            }
+        }));
+    }
+
+    /// Takes what a poll brought and says how long to wait until the next.
+    fn polled(
+        &mut self,
+        ledger: &dyn Ledger,
+        polled: Result<Polled, SourceError>,
+        ctx: &mut Context<Self>,
+    ) -> Duration {
+        let polled = polled.and_then(|polled| match polled {
+            Polled::Next(Next::Batch(batch)) => self.check_order(&batch).map(|()| Polled::Next(Next::Batch(batch))),
+            other => Ok(other),
+        });
+        let polled = match polled {
+            Ok(polled) => polled,
+            Err(error) => {
+                let wait = self.backoff.after_failure(error.retry_after());
+                self.status.failed(&error, wait);
+                return wait;
+            }
+        };
+        self.backoff.reset();
+        let behind = ledger.newest().zip(ledger.due()).is_some_and(|(newest, due)| newest >= due);
+        match polled {
+            Polled::Opened(network, store) => {
+                self.opened = true;
+                self.store = store;
+                self.status
+                    .opened(&network, &ledger.due().map_or_else(String::new, |due| format!("ledger {due} is next")));
+                Duration::ZERO
+            }
+            Polled::Next(Next::NotYet) => {
+                self.status.working(ledger.newest(), false);
+                ledger.poll_interval()
+            }
+            Polled::Next(Next::Batch(batch)) => {
+                let weight = batch.weight();
+                self.post(*batch, ledger, ctx);
+                self.status.working(ledger.newest(), behind);
+                if behind { self.pace(weight) } else { ledger.poll_interval() }
+            }
+        }
+    }
+
+    /// Indices go forward by one unless the batch says why not. Anything else is a fault of ours;
+    /// the source then opens again at the last ledger posted, so that nothing is lost or repeated.
+    fn check_order(&mut self, batch: &LedgerBatch) -> Result<(), SourceError> {
+        let Some(last) = &self.last else { return Ok(()) };
+        let (expected, found) = (last.ledger + 1, batch.ledger.index);
+        if found == expected || batch.continuity.is_some() {
+            return Ok(());
+        }
+        self.opened = false;
+        Err(SourceError::OutOfOrder { expected, found })
+    }
+
+    /// While behind: how long until the pace allows the next ledger.
+    fn pace(&mut self, weight: usize) -> Duration {
+        let now = Instant::now();
+        self.paced_until = self.paced_until.max(now) + self.rate.cost(weight);
+        self.paced_until - now
+    }
+
+    fn post(&mut self, batch: LedgerBatch, ledger: &dyn Ledger, ctx: &mut Context<Self>) {
+        let checkpoint = Checkpoint {
+            network: batch.network.clone(),
+            epoch: batch.epoch,
+            ledger: batch.ledger.index,
+            hash: batch.ledger.hash,
+            counters: ledger.counters(),
+        };
+        self.last = Some(checkpoint.clone());
+        self.untaken += 1;
+        let posted = Instant::now();
+        self.status.posted(&batch, posted);
+        let answer = self.broker.send(Append { batch, posted });
+        ctx.spawn(answer.into_actor(self).map(move |taken, source, ctx| {
+            source.untaken -= 1;
+            source.status.taken();
+            if taken.is_err() {
+                source.status.notice("the broker is gone; the source stops");
+                return source.end(ctx);
+            }
+            source.unwritten = Some(checkpoint);
+            source.write_checkpoint(ctx);
+            if std::mem::take(&mut source.blocked) {
+                source.poll(ctx);
+            }
+            source.end_when_done(ctx);
+        }));
+    }
+
+    fn write_checkpoint(&mut self, ctx: &mut Context<Self>) {
+        if self.writing {
+            return;
+        }
+        let Some(checkpoint) = self.unwritten.take() else { return };
+        let Some(store) = self.store.clone() else { return };
+        self.writing = true;
+        let ledger = checkpoint.ledger;
+        let path = store.path();
+        let write = tokio::task::spawn_blocking(move || store.save(&checkpoint));
+        ctx.spawn(write.into_actor(self).map(move |outcome, source, ctx| {
+            source.writing = false;
+            let lost = |error: tokio::task::JoinError| SourceError::Checkpoint { path, reason: error.to_string() };
+            source.status.checkpoint(ledger, outcome.map_err(lost).and_then(|outcome| outcome));
+            source.write_checkpoint(ctx);
+            source.end_when_done(ctx);
+        }));
+    }
+
+    fn end_when_done(&mut self, ctx: &mut Context<Self>) {
+        if !self.stopping.is_empty() && self.untaken == 0 && !self.writing && self.unwritten.is_none() {
+            self.end(ctx);
+        }
+    }
+
+    fn end(&mut self, ctx: &mut Context<Self>) {
+        self.status.stopped();
+        for waiting in self.stopping.drain(..) {
+            // Who asked may have gone.
+            let _ = waiting.send(());
+        }
+        ctx.stop();
+    }
+}
+
+/// Asks the network who it is and begins after the last ledger posted, else after the checkpoint.
+async fn open(
+    ledger: &mut dyn Ledger,
+    state_dir: Option<PathBuf>,
+    name: String,
+    last: Option<Checkpoint>,
+) -> Result<Polled, SourceError> {
+    let network = ledger.identify().await?;
+    let store = state_dir.map(|directory| Store::new(&directory, &name, &network, &ledger.scope()));
+    let checkpoint = match (last, &store) {
+        (Some(last), _) => Some(last),
+        (None, Some(store)) => {
+            let (store, path) = (store.clone(), store.path());
+            tokio::task::spawn_blocking(move || store.load())
+                .await
+                .map_err(|error| SourceError::Checkpoint { path, reason: error.to_string() })??
+        }
+        (None, None) => None,
+    };
+    ledger.open(checkpoint).await?;
+    Ok(Polled::Opened(network, store))
+}
+
+impl Actor for Source {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        self.poll(ctx);
+    }
+}
+
+impl Handler<Stop> for Source {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, _: Stop, ctx: &mut Self::Context) -> Self::Result {
+        let (ended, end) = oneshot::channel();
+        self.stopping.push(ended);
+        ctx.run_later(DRAIN, Source::end);
+        self.end_when_done(ctx);
+        Box::pin(async move {
+            // The sender is only dropped with the actor, which is an end too.
+            let _ = end.await;
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

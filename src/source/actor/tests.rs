@@ -1,0 +1,264 @@
+use super::*;
+use crate::event::ContinuityKind;
+use crate::source::State;
+use crate::source::stellar::testing::{Chain, Node, PASSPHRASE, SharedNode};
+use crate::source::stellar::{self, StartLedger};
+use crate::source::testing::{Got, Reply, Taker, serve, until};
+use std::path::Path;
+
+const FAST: CatchUpRate = CatchUpRate { bytes: Size::mib(1000), ledgers: 1000 };
+
+struct Setup {
+    url: String,
+    node: SharedNode,
+    got: Got,
+    start: StartLedger,
+    delay: Duration,
+    rate: CatchUpRate,
+}
+
+impl Setup {
+    async fn new(chain: Chain) -> Setup {
+        let node = Node::new(chain);
+        let serving = node.clone();
+        let url = serve(move |method, params| serving.lock().unwrap().answer(method, params)).await;
+        Setup { url, node, got: Got::default(), start: StartLedger::Oldest, delay: Duration::ZERO, rate: FAST }
+    }
+
+    fn start(&self, state_dir: Option<&Path>) -> SourceHandle {
+        let config = stellar::Config {
+            rpc_url: Some(self.url.clone()),
+            start_ledger: self.start,
+            poll_interval: crate::config::units::Time::millis(20),
+            network_passphrase: Some(PASSPHRASE.into()),
+            timeout: crate::config::units::Time::millis(500),
+            ..Default::default()
+        };
+        let settings = Settings {
+            number: 3,
+            name: "test".into(),
+            ledger: LedgerConfig::StellarRpc(config),
+            state_dir: state_dir.map(Path::to_owned),
+            catch_up_rate: self.rate,
+        };
+        start(settings, Taker { got: self.got.clone(), delay: self.delay }.start().recipient())
+    }
+
+    fn batches(&self) -> Vec<LedgerBatch> {
+        self.got.lock().unwrap().clone()
+    }
+
+    fn ledgers(&self) -> Vec<u64> {
+        self.got.lock().unwrap().iter().map(|batch| batch.ledger.index).collect()
+    }
+
+    async fn until_ledger(&self, index: u64) {
+        until(&format!("ledger {index}"), || self.ledgers().last() == Some(&index)).await;
+    }
+
+    fn close(&self) {
+        self.node.lock().unwrap().chain.close();
+    }
+}
+
+#[actix::test]
+async fn every_ledger_once_in_order() {
+    let setup = Setup::new(Chain::new(100, 25, 2)).await;
+    let source = setup.start(None);
+    setup.until_ledger(124).await;
+    until("live", || source.status.snapshot().state == State::Live).await;
+    setup.close();
+    setup.close();
+    setup.until_ledger(126).await;
+    assert_eq!(setup.ledgers(), (100..=126).collect::<Vec<_>>());
+    let snapshot = source.status.snapshot();
+    assert_eq!((snapshot.last_ledger, snapshot.newest_ledger, snapshot.ledgers_posted), (Some(126), Some(126), 27));
+    assert!(snapshot.errors.is_empty(), "{:?}", snapshot.errors);
+    // Per transaction: itself, its fee, its transfer, its payment; and the ledger.
+    assert_eq!(snapshot.events_posted, 27 * 9);
+    let recent = source.status.recent();
+    assert_eq!((recent.len(), recent[26].ledger, recent[26].events), (27, 126, 9));
+    assert!(recent.is_sorted_by_key(|recent| recent.posted_nanos));
+    {
+        let got = setup.got.lock().unwrap();
+        assert_eq!((got[0].source, got[0].epoch), (3, 0));
+        assert!(got[0].network.starts_with("stellar-") && got[0].network.len() == 16);
+        assert!(got.windows(2).all(|pair| pair[1].ledger.parent == pair[0].ledger.hash));
+        assert!(got.iter().all(|batch| batch.continuity.is_none()));
+    }
+    // Never past the tip that is known, and several at a time only while behind.
+    assert!(setup.node.lock().unwrap().asked.iter().all(|(start, limit)| start + limit <= 127 && *limit <= 10));
+    source.stop().await;
+    assert_eq!(source.status.snapshot().state, State::Stopped);
+}
+
+#[actix::test]
+async fn faults_delay_and_lose_nothing() {
+    let setup = Setup::new(Chain::new(100, 3, 1)).await;
+    setup.node.lock().unwrap().faults = vec![
+        Reply::Cut,
+        Reply::Status(503, "retry-after: 0\r\n"),
+        Reply::Body(b"<html>".to_vec()),
+        Reply::Body(br#"{"jsonrpc":"2.0","id":999999,"result":{}}"#.to_vec()),
+    ];
+    let source = setup.start(None);
+    setup.until_ledger(102).await;
+    setup.node.lock().unwrap().faults =
+        vec![Reply::Error(-32603, "data stores are not initialized".into()), Reply::Silence];
+    until("failing", || source.status.snapshot().errors.contains_key("timeout")).await;
+    setup.close();
+    setup.until_ledger(103).await;
+    assert_eq!(setup.ledgers(), [100, 101, 102, 103]);
+    let errors = source.status.snapshot().errors;
+    assert_eq!(
+        errors.into_iter().collect::<Vec<_>>(),
+        [("http_status", 1), ("malformed", 2), ("rpc", 1), ("timeout", 1), ("transport", 1)]
+    );
+    source.stop().await;
+}
+
+#[actix::test]
+async fn a_restart_goes_on_after_the_checkpoint() {
+    let state = tempfile::tempdir().unwrap();
+    let setup = Setup::new(Chain::new(100, 5, 1)).await;
+    let source = setup.start(Some(state.path()));
+    setup.until_ledger(104).await;
+    source.stop().await;
+    assert_eq!(source.status.snapshot().checkpoint_ledger, Some(104));
+    setup.close();
+    let again = setup.start(Some(state.path()));
+    setup.until_ledger(105).await;
+    again.stop().await;
+    assert_eq!(setup.ledgers(), (100..=105).collect::<Vec<_>>());
+}
+
+#[actix::test]
+async fn a_damaged_checkpoint_is_never_used() {
+    let state = tempfile::tempdir().unwrap();
+    let setup = Setup::new(Chain::new(100, 2, 1)).await;
+    let source = setup.start(Some(state.path()));
+    setup.until_ledger(101).await;
+    source.stop().await;
+    let file = std::fs::read_dir(state.path().join("checkpoints")).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&file, "{").unwrap();
+    let again = setup.start(Some(state.path()));
+    until("an error", || again.status.snapshot().errors.contains_key("checkpoint")).await;
+    assert_eq!(again.status.snapshot().state, State::Failing);
+    assert_eq!(setup.ledgers(), [100, 101]);
+    again.stop().await;
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "{");
+}
+
+#[actix::test]
+async fn a_slow_broker_is_not_flooded() {
+    let mut setup = Setup::new(Chain::new(100, 20, 0)).await;
+    setup.delay = Duration::from_millis(300);
+    let source = setup.start(None);
+    let mut most = 0;
+    until("the tip", || {
+        most = most.max(source.status.snapshot().untaken);
+        setup.ledgers().len() == 20
+    })
+    .await;
+    assert_eq!(most, MAX_UNTAKEN);
+    assert_eq!(setup.ledgers(), (100..=119).collect::<Vec<_>>());
+    source.stop().await;
+}
+
+#[actix::test]
+async fn catching_up_is_paced() {
+    let mut setup = Setup::new(Chain::new(100, 6, 0)).await;
+    setup.rate = CatchUpRate { bytes: Size::mib(8), ledgers: 20 };
+    let begun = Instant::now();
+    let source = setup.start(None);
+    setup.until_ledger(105).await;
+    assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
+    source.stop().await;
+}
+
+#[actix::test]
+async fn lost_ledgers_are_announced() {
+    let state = tempfile::tempdir().unwrap();
+    let setup = Setup::new(Chain::new(100, 3, 0)).await;
+    let source = setup.start(Some(state.path()));
+    setup.until_ledger(102).await;
+    source.stop().await;
+    {
+        let mut node = setup.node.lock().unwrap();
+        (0..60).for_each(|_| node.chain.close());
+        node.oldest = 140;
+    }
+    let again = setup.start(Some(state.path()));
+    setup.until_ledger(162).await;
+    let got = setup.batches();
+    let gap = got[3].continuity.clone().unwrap();
+    assert_eq!((gap.kind, gap.from_ledger, gap.to_ledger), (ContinuityKind::Gap, 103, 149));
+    assert_eq!(got[3].ledger.index, 150);
+    assert!(got[4..].iter().all(|batch| batch.continuity.is_none()));
+    assert_eq!(again.status.snapshot().breaks.get("gap"), Some(&1));
+    again.stop().await;
+}
+
+#[actix::test]
+async fn another_chain_is_announced_as_a_reset() {
+    let setup = Setup::new(Chain::new(100, 3, 0)).await;
+    let source = setup.start(None);
+    setup.until_ledger(102).await;
+    {
+        let mut node = setup.node.lock().unwrap();
+        node.chain.fork_after(102, 9);
+        node.chain.close();
+        node.chain.close();
+    }
+    setup.until_ledger(104).await;
+    let got = setup.batches();
+    assert_eq!(got.iter().map(|batch| batch.epoch).collect::<Vec<_>>(), [0, 0, 0, 1, 1]);
+    assert_eq!(got[3].continuity.as_ref().unwrap().kind, ContinuityKind::Reset);
+    assert_eq!(got[4].continuity, None);
+    assert_eq!(source.status.snapshot().errors.get("discontinuity"), Some(&1));
+    source.stop().await;
+}
+
+#[actix::test]
+async fn servers_without_metadata_give_the_same() {
+    // More transactions than fit on one page.
+    let setup = Setup::new(Chain::new(100, 2, 205)).await;
+    let source = setup.start(None);
+    setup.until_ledger(101).await;
+    source.stop().await;
+    let whole: Vec<_> = setup.got.lock().unwrap().drain(..).collect();
+    setup.node.lock().unwrap().without_metadata = true;
+    let source = setup.start(None);
+    setup.until_ledger(101).await;
+    source.stop().await;
+    let paged = setup.got.lock().unwrap();
+    for (whole, paged) in whole.iter().zip(paged.iter()) {
+        let ids = |batch: &LedgerBatch| batch.events.iter().map(|event| event.id.clone()).collect::<Vec<_>>();
+        assert_eq!((&whole.ledger, ids(whole)), (&paged.ledger, ids(paged)));
+    }
+}
+
+#[actix::test]
+async fn the_wrong_network_is_refused() {
+    let setup = Setup::new(Chain::new(100, 2, 0)).await;
+    let node = setup.node.clone();
+    let url = serve(move |method, params| match method {
+        "getNetwork" => Reply::Result(serde_json::json!({ "passphrase": "another" })),
+        _ => node.lock().unwrap().answer(method, params),
+    })
+    .await;
+    let wrong = Setup { url, ..setup };
+    let source = wrong.start(None);
+    until("an error", || source.status.snapshot().errors.contains_key("wrong_network")).await;
+    let (text, _) = source.status.snapshot().last_error.unwrap();
+    assert!(text.contains("\"another\"") && text.contains("network_passphrase"), "{text}");
+    source.stop().await;
+    assert!(wrong.ledgers().is_empty());
+}
+
+#[test]
+fn thread_names_fit() {
+    assert_eq!(thread_name("stellar-main").to_bytes(), b"src-stellar-mai");
+    assert_eq!(thread_name("aaaaaaaaaaéé").to_bytes(), b"src-aaaaaaaaaa");
+    assert_eq!(thread_name("a\0b").to_bytes(), b"src-ab");
+}

@@ -1,0 +1,244 @@
+//! A JSON-RPC 2.0 client over HTTP whose answers are hostile until proven.
+
+use super::SourceError;
+use super::backoff::retry_after;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::{Client, Response, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+/// A connection that does not come up in this time is tried again elsewhere.
+const CONNECT: Duration = Duration::from_secs(10);
+/// Server texts are cut to this for logs.
+const LONGEST_TEXT: usize = 300;
+/// Path segments longer than this may be an access key and are not shown.
+const LONGEST_SHOWN_SEGMENT: usize = 16;
+
+/// How to reach the RPC.
+pub struct Settings {
+    /// One or more addresses of the same network; the first is preferred at start.
+    pub urls: Vec<Url>,
+    /// Sent with every request.
+    pub headers: HeaderMap,
+    /// From the request to the last byte of the answer.
+    pub timeout: Duration,
+    /// Largest answer, bytes after decompression.
+    pub max_response: usize,
+}
+
+/// A client of one ledger's RPC.
+pub struct RpcClient {
+    http: Client,
+    endpoints: Vec<Endpoint>,
+    current: usize,
+    next_id: u64,
+    timeout: Duration,
+    max_response: usize,
+}
+
+struct Endpoint {
+    url: Url,
+    /// Without credentials.
+    shown: String,
+}
+
+#[derive(Serialize)]
+struct Request<'a, P> {
+    jsonrpc: &'static str,
+    id: u64,
+    method: &'a str,
+    params: &'a P,
+}
+
+#[derive(Deserialize)]
+#[serde(bound = "R: DeserializeOwned")]
+struct Answer<R> {
+    #[serde(default)]
+    id: serde_json::Value,
+    result: Option<R>,
+    error: Option<AnswerError>,
+}
+
+#[derive(Deserialize)]
+struct AnswerError {
+    code: i64,
+    #[serde(default)]
+    message: String,
+}
+
+impl RpcClient {
+    /// Makes the client; no connection yet.
+    pub fn new(settings: Settings) -> Result<RpcClient, SourceError> {
+        // Only the first call in a process sets it; whoever was first chose the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = Client::builder()
+            .default_headers(settings.headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT)
+            .pool_max_idle_per_host(2);
+        if settings.urls.iter().all(|url| url.scheme() == "http") {
+            // A host without root certificates can still poll a plain address.
+            builder = builder.tls_certs_only(std::iter::empty());
+        }
+        let http = builder
+            .build()
+            .map_err(|error| SourceError::Setting { key: "rpc_url", reason: format!("no http client: {error:?}") })?;
+        let endpoints: Vec<_> =
+            settings.urls.into_iter().map(|url| Endpoint { shown: without_secrets(&url), url }).collect();
+        if endpoints.is_empty() {
+            return Err(SourceError::Setting {
+                key: "rpc_url",
+                reason: "missing; write the address of the rpc".into(),
+            });
+        }
+        let (timeout, max_response) = (settings.timeout, settings.max_response);
+        Ok(RpcClient { http, endpoints, current: 0, next_id: 1, timeout, max_response })
+    }
+
+    /// The number of the address in use. When it changes, what is known of the node is void.
+    pub fn endpoint(&self) -> usize {
+        self.current
+    }
+
+    /// The address in use, for people.
+    pub fn shown(&self) -> &str {
+        &self.endpoints[self.current].shown
+    }
+
+    /// Goes to the next address, if there is one.
+    pub fn fail_over(&mut self) {
+        self.current = (self.current + 1) % self.endpoints.len();
+    }
+
+    /// Calls `method` with an object as `params`. An error that another node may not have moves the
+    /// client to the next address; the caller tries again after its back-off, and knows by
+    /// [`RpcClient::endpoint`] that it speaks to another node.
+    pub async fn call<R: DeserializeOwned>(&mut self, method: &str, params: &impl Serialize) -> Result<R, SourceError> {
+        let (timeout, url) = (self.timeout, self.shown().to_owned());
+        let outcome = match tokio::time::timeout(timeout, self.attempt(method, params)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(SourceError::Timeout { url, method: method.into(), after: timeout }),
+        };
+        // A refused range or parameter is an answer; everything else is the node's trouble.
+        if outcome.as_ref().is_err_and(|error| !matches!(error.rpc_code(), Some(-32600 | -32602))) {
+            self.fail_over();
+        }
+        outcome
+    }
+
+    async fn attempt<R: DeserializeOwned>(&mut self, method: &str, params: &impl Serialize) -> Result<R, SourceError> {
+        let id = self.next_id;
+        self.next_id += 1;
+        let endpoint = &self.endpoints[self.current];
+        let malformed = |reason: String| SourceError::Malformed {
+            url: endpoint.shown.clone(),
+            method: method.into(),
+            reason: cut(reason),
+        };
+        let request = serde_json::to_vec(&Request { jsonrpc: "2.0", id, method, params })
+            .map_err(|error| malformed(format!("request: {error}")))?;
+        let response = self
+            .http
+            .post(endpoint.url.clone())
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .body(request)
+            .send()
+            .await
+            .map_err(|error| transport(endpoint, error))?;
+        if response.status() != StatusCode::OK {
+            let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            return Err(SourceError::Status {
+                url: endpoint.shown.clone(),
+                status: response.status().as_u16(),
+                retry_after: asked.and_then(|value| retry_after(value, SystemTime::now())),
+            });
+        }
+        let body = self.body(response, method).await?;
+        // serde_json stops at a depth of 128 by itself.
+        let answer: Answer<Box<RawValue>> =
+            serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        if let Some(error) = answer.error {
+            return Err(SourceError::Rpc {
+                url: endpoint.shown.clone(),
+                method: method.into(),
+                code: error.code,
+                message: cut(error.message),
+            });
+        }
+        if answer.id != id {
+            return Err(malformed(format!("answers request {}, not {id}", answer.id)));
+        }
+        let result = answer.result.ok_or_else(|| malformed("neither result nor error".into()))?;
+        serde_json::from_str(result.get()).map_err(|error| malformed(error.to_string()))
+    }
+
+    /// Reads the body, counting what it is after decompression.
+    async fn body(&self, mut response: Response, method: &str) -> Result<Vec<u8>, SourceError> {
+        let endpoint = &self.endpoints[self.current];
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| transport(endpoint, error))? {
+            if body.len() + chunk.len() > self.max_response {
+                return Err(SourceError::TooLarge {
+                    url: endpoint.shown.clone(),
+                    method: method.into(),
+                    limit: self.max_response,
+                });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// Reads a header from a file of one line: `Name: value`, or the value of `Authorization` alone.
+/// The value is never printed.
+pub fn header_from_file(path: &Path) -> Result<(HeaderName, HeaderValue), SourceError> {
+    let fault = |reason: String| SourceError::Setting { key: "auth_header_file", reason };
+    let text =
+        std::fs::read_to_string(path).map_err(|error| fault(format!("{} cannot be read: {error}", path.display())))?;
+    header(text.trim(), "authorization")
+        .ok_or_else(|| fault(format!("{} holds no header; write one line `Name: value`", path.display())))
+}
+
+fn header(line: &str, default_name: &str) -> Option<(HeaderName, HeaderValue)> {
+    let named = line.split_once(':').and_then(|(name, value)| Some((name.parse().ok()?, value.trim())));
+    let (name, value) = named.unwrap_or((default_name.parse().ok()?, line));
+    let mut value = HeaderValue::from_str(value).ok().filter(|value| !value.is_empty())?;
+    value.set_sensitive(true);
+    Some((name, value))
+}
+
+/// An address as it may stand in logs: no user, password, query, nor path segment that may be a key.
+pub fn without_secrets(url: &Url) -> String {
+    let mut shown = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
+    if let Some(port) = url.port() {
+        shown.push_str(&format!(":{port}"));
+    }
+    for segment in url.path_segments().into_iter().flatten().filter(|segment| !segment.is_empty()) {
+        shown.push('/');
+        shown.push_str(if segment.len() > LONGEST_SHOWN_SEGMENT { "…" } else { segment });
+    }
+    shown
+}
+
+fn transport(endpoint: &Endpoint, error: reqwest::Error) -> SourceError {
+    // The innermost cause says what happened; reqwest's own text only says that it failed.
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    SourceError::Transport { url: endpoint.shown.clone(), reason: cut(cause.to_string()) }
+}
+
+/// A server's text, short and on one line.
+fn cut(text: String) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(LONGEST_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,507 @@
+//! The position in the chain and how it moves.
+
+use super::assets::{AssetContracts, network_hash};
+use super::config::{Config, Mode, StartLedger};
+use super::decode::{self, AppliedTransaction, ClosedLedger, Reason};
+use super::methods::{self, Health, TRANSACTIONS_PAGE, TransactionsFrom};
+use super::{mapping, network_id};
+use crate::event::{Continuity, ContinuityKind, Hash, LedgerBatch, LedgerRef};
+use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Ledgers asked for at a time while behind.
+const AT_A_TIME: u32 = 10;
+/// Kept from the edge of what the server holds, which moves on while we read.
+const MARGIN: u32 = 10;
+/// Machines behind one name differ by a few ledgers: no reset.
+const MAY_LAG: u32 = 12;
+/// A tip far behind ours is believed after so many probes and so long.
+const RESET_PROBES: u32 = 3;
+const RESET_AFTER: Duration = Duration::from_secs(30);
+/// Refusals of a ledger that health says is there, before they are an error.
+const REFUSALS: u32 = 10;
+/// Pages of transactions in one ledger; more than any ledger can hold.
+const PAGES: usize = 500;
+
+/// A Stellar RPC node, polled.
+pub struct StellarRpc {
+    config: Config,
+    context: Context,
+    /// Made at first use, since its secrets are read from files.
+    rpc: Option<RpcClient>,
+    /// The client's endpoint whose network was checked.
+    checked: Option<usize>,
+    network: Option<Network>,
+    /// The ledger that is due; known once opened.
+    due: Option<u32>,
+    /// The last ledger delivered.
+    last: Option<(u32, Option<Hash>)>,
+    epoch: u32,
+    /// The range of the server, as far as it told.
+    newest: u32,
+    oldest: u32,
+    /// Fetched and not yet delivered, from `due` on.
+    fetched: VecDeque<methods::Ledger>,
+    /// Bytes of the largest ledger of the last page, as the answer holds it.
+    ledger_bytes: usize,
+    /// To be announced with the next batch.
+    announce: Option<Continuity>,
+    /// Since when and how often the tip was far behind ours.
+    behind_us: Option<(Instant, u32)>,
+    refusals: u32,
+    /// Whether the parent of `due` was found different once.
+    doubted: bool,
+}
+
+struct Network {
+    id: Arc<str>,
+    passphrase: String,
+    contracts: AssetContracts,
+}
+
+impl StellarRpc {
+    /// A ledger that is not connected yet.
+    pub fn new(config: Config, context: Context) -> StellarRpc {
+        StellarRpc {
+            config,
+            context,
+            rpc: None,
+            checked: None,
+            network: None,
+            due: None,
+            last: None,
+            epoch: 0,
+            newest: 0,
+            oldest: 0,
+            fetched: VecDeque::new(),
+            ledger_bytes: 0,
+            announce: None,
+            behind_us: None,
+            refusals: 0,
+            doubted: false,
+        }
+    }
+
+    /// The client, connected to a node whose network was checked.
+    async fn rpc(&mut self) -> Result<&mut RpcClient, SourceError> {
+        let rpc = match &mut self.rpc {
+            Some(rpc) => rpc,
+            empty => empty.insert(RpcClient::new(self.config.rpc()?)?),
+        };
+        let endpoint = rpc.endpoint();
+        if self.checked != Some(endpoint) {
+            let url = rpc.shown().to_owned();
+            let found = methods::network(rpc).await?.passphrase;
+            let known = self.network.as_ref().map(|network| &network.passphrase);
+            if let Some(expected) = known.or(self.config.network_passphrase.as_ref()).filter(|known| **known != found) {
+                let expected = expected.clone();
+                rpc.fail_over();
+                return Err(SourceError::WrongNetwork { url, expected, found });
+            }
+            self.network.get_or_insert_with(|| Network {
+                id: network_id(&found).into(),
+                contracts: AssetContracts::new(network_hash(&found)),
+                passphrase: found,
+            });
+            self.checked = Some(endpoint);
+        }
+        Ok(rpc)
+    }
+
+    async fn health(&mut self) -> Result<Health, SourceError> {
+        let health = methods::health(self.rpc().await?).await?;
+        (self.newest, self.oldest) = (health.latest_ledger, health.oldest_ledger);
+        Ok(health)
+    }
+
+    /// Where a source without a position begins.
+    fn cold_start(&self, health: &Health) -> u32 {
+        let (oldest, latest) = (health.oldest_ledger.max(1), health.latest_ledger);
+        // Only a server that is full moves its edge.
+        let window = health.ledger_retention_window;
+        let full = window > 0 && latest.saturating_sub(oldest) + 1 >= window;
+        let from_oldest = if full { past_edge(oldest, latest) } else { oldest };
+        match self.config.start_ledger {
+            StartLedger::Latest => latest,
+            StartLedger::Oldest => from_oldest,
+            StartLedger::Number(number) if (oldest..=latest).contains(&number) => number,
+            StartLedger::Number(number) => {
+                let start = if number < oldest { from_oldest } else { latest };
+                self.context.status.notice(&format!(
+                    "`start_ledger` {number} is not among the ledgers {oldest} to {latest} that the rpc keeps; starting at {start}"
+                ));
+                start
+            }
+        }
+    }
+
+    async fn open_at(&mut self, checkpoint: Option<Checkpoint>) -> Result<(), SourceError> {
+        let health = self.health().await?;
+        self.fetched.clear();
+        self.doubted = false;
+        match checkpoint {
+            Some(checkpoint) => {
+                let ledger = u32::try_from(checkpoint.ledger).unwrap_or(u32::MAX - 1);
+                self.last = Some((ledger, checkpoint.hash));
+                self.epoch = checkpoint.epoch;
+                self.due = Some(ledger + 1);
+            }
+            None => {
+                self.last = None;
+                self.due = Some(self.cold_start(&health));
+            }
+        }
+        Ok(())
+    }
+
+    async fn next_ledger(&mut self) -> Result<Next, SourceError> {
+        let Some(mut due) = self.due else {
+            return Err(SourceError::Setting { key: "start_ledger", reason: "polled before it was opened".into() });
+        };
+        self.rpc().await?;
+        if self.fetched.is_empty() {
+            if due > self.newest {
+                let health = self.health().await?;
+                if due > self.newest && !self.is_reset(due, &health) {
+                    return Ok(Next::NotYet);
+                }
+                due = self.due.unwrap_or(due);
+            }
+            if due < self.oldest {
+                due = self.skip_lost(due);
+            }
+            if !self.fetch(due).await? {
+                return Ok(Next::NotYet);
+            }
+        }
+        let Some(ledger) = self.fetched.front() else { return Ok(Next::NotYet) };
+        let closed = if ledger.metadata_xdr.is_empty() {
+            let Some(closed) = self.read_transactions(due).await? else { return Ok(Next::NotYet) };
+            closed
+        } else {
+            decode::metadata(ledger, &self.network_hash()).map_err(|reason| self.malformed("getLedgers", reason))?
+        };
+        self.check_parent(&closed)?;
+        self.deliver(closed)
+    }
+
+    /// Whether the network began anew: its tip stays far behind what was delivered. Then the
+    /// position is forgotten.
+    fn is_reset(&mut self, due: u32, health: &Health) -> bool {
+        if health.latest_ledger.saturating_add(MAY_LAG) >= due {
+            self.behind_us = None;
+            return false;
+        }
+        let (since, probes) = self.behind_us.unwrap_or((Instant::now(), 0));
+        self.behind_us = Some((since, probes + 1));
+        let believed = self.last.is_some() && probes + 1 >= RESET_PROBES && since.elapsed() >= RESET_AFTER;
+        if believed {
+            let start = self.cold_start(health);
+            self.reset(start, format!("the network's newest ledger is {}, that of a new chain", health.latest_ledger));
+        }
+        believed
+    }
+
+    /// Begins anew at `start` and announces it.
+    fn reset(&mut self, start: u32, reason: String) {
+        let last = self.last.map_or(start, |(last, _)| last);
+        self.announce = Some(Continuity {
+            kind: ContinuityKind::Reset,
+            from_ledger: start.min(last).into(),
+            to_ledger: last.into(),
+            reason,
+        });
+        self.epoch += 1;
+        self.last = None;
+        self.due = Some(start);
+        self.behind_us = None;
+        self.doubted = false;
+    }
+
+    /// Ledgers that the server no longer keeps are lost; that is announced with the next batch.
+    fn skip_lost(&mut self, due: u32) -> u32 {
+        let start = past_edge(self.oldest, self.newest);
+        if self.last.is_some() || self.announce.is_some() {
+            // A gap that grew while its first ledger could not be read is still one gap; after a
+            // reset nothing of the new chain was promised yet.
+            let from = match &self.announce {
+                Some(announced) if announced.kind == ContinuityKind::Gap => announced.from_ledger,
+                Some(_) => {
+                    self.due = Some(start);
+                    return start;
+                }
+                None => due.into(),
+            };
+            self.announce = Some(Continuity {
+                kind: ContinuityKind::Gap,
+                from_ledger: from,
+                to_ledger: u64::from(start) - 1,
+                reason: format!("the rpc keeps no ledger before {}", self.oldest),
+            });
+        }
+        self.due = Some(start);
+        // The chain cannot be followed over the gap.
+        self.last = self.last.map(|(last, _)| (last, None));
+        start
+    }
+
+    /// Fetches the next ledgers; false: the server does not give them yet.
+    async fn fetch(&mut self, due: u32) -> Result<bool, SourceError> {
+        // A quarter of the largest answer leaves room for ledgers that are larger than those before.
+        let fits = self.config.max_response.bytes() / 4 / self.ledger_bytes.max(1);
+        let fits = u32::try_from(fits).unwrap_or(u32::MAX).clamp(1, AT_A_TIME);
+        let limit = self.newest.saturating_sub(due).saturating_add(1).min(fits);
+        let answer = match methods::ledgers(self.rpc().await?, due, limit).await {
+            Ok(answer) => answer,
+            Err(error @ SourceError::TooLarge { .. }) => {
+                // The next attempt asks for one ledger only.
+                self.ledger_bytes = usize::MAX;
+                return Err(error);
+            }
+            Err(error) if matches!(error.rpc_code(), Some(-32600 | -32602)) => {
+                return self.refused(due, error).await.map(|()| false);
+            }
+            Err(error) => return Err(error),
+        };
+        self.refusals = 0;
+        self.newest = self.newest.max(answer.latest_ledger);
+        self.oldest = answer.oldest_ledger;
+        // Repeats are dropped by the position; a hole is an error, whatever came after it.
+        let mut expected = due;
+        for ledger in answer.ledgers {
+            if ledger.sequence < expected {
+                continue;
+            }
+            if ledger.sequence != expected || self.fetched.len() == limit as usize {
+                break;
+            }
+            self.fetched.push_back(ledger);
+            expected += 1;
+        }
+        let size = |ledger: &methods::Ledger| ledger.metadata_xdr.len() + ledger.header_xdr.len();
+        self.ledger_bytes = self.fetched.iter().map(size).max().unwrap_or(self.ledger_bytes);
+        if self.fetched.is_empty() && answer.latest_ledger >= due {
+            return Err(self.malformed("getLedgers", format!("ledger {due} is missing from the answer")));
+        }
+        Ok(!self.fetched.is_empty())
+    }
+
+    /// A refused position is decided by numbers, not by the server's text.
+    async fn refused(&mut self, due: u32, error: SourceError) -> Result<(), SourceError> {
+        self.health().await?;
+        if due > self.newest || due < self.oldest {
+            // Not yet, or lost: the next poll takes either from these numbers.
+            return Ok(());
+        }
+        // Another machine behind the same name may lag. Not for ever.
+        self.refusals += 1;
+        if self.refusals < REFUSALS { Ok(()) } else { Err(error) }
+    }
+
+    /// The front ledger through `getTransactions`, for servers that give no metadata; `None`: the
+    /// server answering does not have the ledger yet.
+    async fn read_transactions(&mut self, due: u32) -> Result<Option<ClosedLedger>, SourceError> {
+        let Some(ledger) = self.fetched.front() else { return Ok(None) };
+        let mut closed = decode::header(ledger).map_err(|reason| self.malformed("getLedgers", reason))?;
+        let network = self.network_hash();
+        let mut from = TransactionsFrom::Ledger(due);
+        for _ in 0..PAGES {
+            let page = methods::transactions(self.rpc().await?, &from).await?;
+            if page.latest_ledger < due {
+                return Ok(None);
+            }
+            let count = page.transactions.len();
+            let past = page.transactions.last().is_some_and(|last| last.ledger > due);
+            for sent in page.transactions.iter().filter(|sent| sent.ledger == due) {
+                let next = closed.transactions.len() as u32 + 1;
+                if sent.application_order < next {
+                    continue;
+                }
+                if sent.application_order != next {
+                    return Err(
+                        self.malformed("getTransactions", format!("transaction {next} of ledger {due} is missing"))
+                    );
+                }
+                let applied: Result<AppliedTransaction, Reason> = decode::transaction(sent, &network);
+                closed.transactions.push(applied.map_err(|reason| self.malformed("getTransactions", reason))?);
+            }
+            if past || count < TRANSACTIONS_PAGE {
+                return Ok(Some(closed));
+            }
+            // A full page that does not move on would be read for ever.
+            let Some(cursor) = methods::greater_cursor(from, &page.cursor) else {
+                return Err(self.malformed("getTransactions", format!("cursor `{}` does not move on", page.cursor)));
+            };
+            from = TransactionsFrom::After(cursor);
+        }
+        Err(self.malformed("getTransactions", format!("ledger {due} has no end")))
+    }
+
+    /// The ledger must follow the one delivered last. A difference is looked at again, with
+    /// everything read anew; if it stays, the chain is another one.
+    fn check_parent(&mut self, closed: &ClosedLedger) -> Result<(), SourceError> {
+        let Some((last, Some(hash))) = self.last else { return Ok(()) };
+        if closed.parent == hash {
+            return Ok(());
+        }
+        self.fetched.clear();
+        if !self.doubted {
+            self.doubted = true;
+            let url = self.shown();
+            return Err(SourceError::Discontinuity { url, ledger: closed.index.into() });
+        }
+        let reason = format!("ledger {last} was {hash} when it was delivered and is {} now", closed.parent);
+        self.reset(closed.index, reason);
+        Ok(())
+    }
+
+    /// Maps a ledger and moves the position past it.
+    fn deliver(&mut self, closed: ClosedLedger) -> Result<Next, SourceError> {
+        let Some(network) = &mut self.network else {
+            return Err(self.malformed("getNetwork", "no network known".into()));
+        };
+        let id = network.id.clone();
+        let events = match mapping::events(&closed, &mut network.contracts) {
+            Ok(events) => events,
+            Err(reason) => return Err(self.malformed("getLedgers", reason)),
+        };
+        let batch = LedgerBatch {
+            source: self.context.source,
+            network: id,
+            epoch: self.epoch,
+            ledger: LedgerRef {
+                index: closed.index.into(),
+                hash: Some(closed.hash),
+                parent: Some(closed.parent),
+                closed_at: closed.closed_at,
+            },
+            continuity: self.announce.take(),
+            events,
+            native: None,
+        };
+        self.fetched.pop_front();
+        self.last = Some((closed.index, Some(closed.hash)));
+        self.due = Some(closed.index.saturating_add(1));
+        self.doubted = false;
+        Ok(Next::Batch(Box::new(batch)))
+    }
+
+    fn network_hash(&self) -> [u8; 32] {
+        self.network.as_ref().map_or([0; 32], |network| *network.contracts.network())
+    }
+
+    fn shown(&self) -> String {
+        self.rpc.as_ref().map_or_else(String::new, |rpc| rpc.shown().to_owned())
+    }
+
+    /// An answer that cannot be used is fetched anew, from another node if there is one.
+    fn malformed(&mut self, method: &str, reason: Reason) -> SourceError {
+        let url = self.shown();
+        self.fetched.clear();
+        if let Some(rpc) = &mut self.rpc {
+            rpc.fail_over();
+        }
+        SourceError::Malformed { url, method: method.into(), reason }
+    }
+}
+
+/// A ledger a little past the edge of what a server keeps, where there is one.
+fn past_edge(oldest: u32, latest: u32) -> u32 {
+    let oldest = oldest.max(1);
+    oldest + MARGIN.min(latest.saturating_sub(oldest) / 2)
+}
+
+impl Ledger for StellarRpc {
+    fn scope(&self) -> String {
+        match self.config.mode {
+            Mode::Transactions => "stellar transactions".into(),
+        }
+    }
+
+    fn poll_interval(&self) -> Duration {
+        self.config.poll_interval.0.max(Duration::from_millis(10))
+    }
+
+    fn identify(&mut self) -> LocalFuture<'_, Result<Arc<str>, SourceError>> {
+        Box::pin(async move {
+            self.checked = None;
+            self.rpc().await?;
+            let id = self.network.as_ref().map(|network| network.id.clone());
+            id.ok_or_else(|| SourceError::Setting { key: "network_passphrase", reason: "unknown".into() })
+        })
+    }
+
+    fn open(&mut self, checkpoint: Option<Checkpoint>) -> LocalFuture<'_, Result<(), SourceError>> {
+        Box::pin(self.open_at(checkpoint))
+    }
+
+    fn next(&mut self) -> LocalFuture<'_, Result<Next, SourceError>> {
+        Box::pin(self.next_ledger())
+    }
+
+    fn due(&self) -> Option<u64> {
+        self.due.map(u64::from)
+    }
+
+    fn newest(&self) -> Option<u64> {
+        (self.newest > 0).then(|| self.newest.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::SourceStatus;
+
+    fn polled_up_to(last: u32) -> StellarRpc {
+        let context = Context { source: 0, status: SourceStatus::new(0, "test") };
+        let mut ledger = StellarRpc::new(Config::default(), context);
+        (ledger.last, ledger.due) = (Some((last, None)), Some(last + 1));
+        ledger
+    }
+
+    fn tip(latest_ledger: u32) -> Health {
+        Health { latest_ledger, oldest_ledger: 1, ledger_retention_window: 1000 }
+    }
+
+    #[test]
+    fn a_tip_far_back_is_believed_only_after_a_while() {
+        let mut ledger = polled_up_to(5000);
+        for _ in 0..10 {
+            assert!(!ledger.is_reset(5001, &tip(40)), "too early");
+        }
+        ledger.behind_us = Some((Instant::now() - RESET_AFTER, 1));
+        assert!(!ledger.is_reset(5001, &tip(40)), "too few probes");
+        assert!(ledger.is_reset(5001, &tip(40)));
+        let announced = ledger.announce.clone().unwrap();
+        assert_eq!((announced.from_ledger, announced.to_ledger), (40, 5000));
+        assert_eq!((ledger.due, ledger.last, ledger.epoch), (Some(40), None, 1));
+    }
+
+    #[test]
+    fn a_node_that_lags_is_no_reset() {
+        let mut ledger = polled_up_to(5000);
+        ledger.behind_us = Some((Instant::now() - RESET_AFTER, 100));
+        assert!(!ledger.is_reset(5001, &tip(4995)));
+        assert_eq!(ledger.behind_us, None);
+    }
+
+    #[test]
+    fn where_a_source_begins() {
+        let start = |start_ledger, oldest_ledger| {
+            let context = Context { source: 0, status: SourceStatus::new(0, "test") };
+            let config = Config { start_ledger, ..Config::default() };
+            let health = Health { latest_ledger: 2000, oldest_ledger, ledger_retention_window: 1000 };
+            StellarRpc::new(config, context).cold_start(&health)
+        };
+        assert_eq!(start(StartLedger::Latest, 1001), 2000);
+        // A full server moves its edge, one that is filling does not.
+        assert_eq!(start(StartLedger::Oldest, 1001), 1011);
+        assert_eq!(start(StartLedger::Oldest, 1500), 1500);
+        assert_eq!(start(StartLedger::Number(1600), 1500), 1600);
+        assert_eq!(start(StartLedger::Number(7), 1500), 1500);
+        assert_eq!(start(StartLedger::Number(9000), 1500), 2000);
+    }
+}

@@ -1,0 +1,119 @@
+//! A scripted HTTP server and a broker that only takes, for tests.
+
+use crate::broker::Append;
+use actix::prelude::*;
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What the server answers to one call.
+pub enum Reply {
+    Result(Value),
+    Error(i64, String),
+    /// Another status, with a header.
+    Status(u16, &'static str),
+    /// These bytes as the body, instead of an answer.
+    Body(Vec<u8>),
+    /// The same, gzipped.
+    Gzip(Vec<u8>),
+    /// Never.
+    Silence,
+    /// The connection is cut.
+    Cut,
+}
+
+/// Serves JSON-RPC on loopback with `answer(method, params)` and gives the address. Lives as long
+/// as the test's system.
+pub async fn serve(answer: impl FnMut(&str, &Value) -> Reply + 'static) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let answer = std::rc::Rc::new(std::cell::RefCell::new(answer));
+    actix::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let answer = answer.clone();
+            actix::spawn(async move {
+                let _ = connection(socket, |method, params| answer.borrow_mut()(method, params)).await;
+            });
+        }
+    });
+    url
+}
+
+async fn connection(
+    mut socket: TcpStream,
+    mut answer: impl FnMut(&str, &Value) -> Reply,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let mut read = Vec::new();
+    loop {
+        let (head, body) = loop {
+            if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
+                let head = String::from_utf8(read[..end].to_vec())?.to_ascii_lowercase();
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).ok_or("length")?;
+                let whole = end + 4 + length.parse::<usize>()?;
+                if read.len() >= whole {
+                    let rest = read.split_off(whole);
+                    let body = std::mem::replace(&mut read, rest).split_off(end + 4);
+                    break (head, body);
+                }
+            }
+            if socket.read_buf(&mut read).await? == 0 {
+                return Ok(());
+            }
+        };
+        assert!(head.starts_with("post ") && head.contains("content-type: application/json"), "{head}");
+        let call: Value = serde_json::from_slice(&body)?;
+        let (status, header, body) = match answer(call["method"].as_str().unwrap(), &call["params"]) {
+            Reply::Result(result) => {
+                (200, "", json!({ "jsonrpc": "2.0", "id": call["id"], "result": result }).to_string().into())
+            }
+            Reply::Error(code, message) => {
+                let error = json!({ "code": code, "message": message });
+                (200, "", json!({ "jsonrpc": "2.0", "id": call["id"], "error": error }).to_string().into())
+            }
+            Reply::Status(status, header) => (status, header, Vec::new()),
+            Reply::Body(body) => (200, "", body),
+            Reply::Gzip(body) => (200, "content-encoding: gzip\r\n", body),
+            Reply::Silence => return std::future::pending().await,
+            Reply::Cut => return Ok(()),
+        };
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{header}\r\n", body.len());
+        socket.write_all(head.as_bytes()).await?;
+        socket.write_all(&body).await?;
+    }
+}
+
+/// What a test broker got, in order.
+pub type Got = Arc<Mutex<Vec<crate::event::LedgerBatch>>>;
+
+/// A broker that keeps what it gets and answers after `delay`.
+pub struct Taker {
+    pub got: Got,
+    pub delay: Duration,
+}
+
+impl Actor for Taker {
+    type Context = Context<Self>;
+}
+
+impl Handler<Append> for Taker {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, append: Append, _: &mut Self::Context) -> Self::Result {
+        self.got.lock().unwrap().push(append.batch);
+        let delay = self.delay;
+        Box::pin(async move { tokio::time::sleep(delay).await })
+    }
+}
+
+/// Waits until `ready`, for at most 10 s.
+pub async fn until(what: &str, mut ready: impl FnMut() -> bool) {
+    for _ in 0..1000 {
+        if ready() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never: {what}");
+}
