@@ -78,7 +78,6 @@ impl Broker {
             }
         }
     }
-}
 
     fn count(&self, entry: &StreamEntry) {
         let source = usize::from(entry.batch.source);

@@ -3,13 +3,13 @@
 use crate::config::units::Time;
 use crate::config::{Admin, Bind, Config, Listener, Mount, SourceConfig, Sources, default_path};
 use crate::dialect::{DialectConfig, flow};
-use crate::source::{LedgerConfig, stellar};
+use crate::source::{LedgerConfig, RpcUrl, stellar};
 
 /// The settings of the demo, once the embedded ledger serves at `rpc_url`. `config/demo.yaml`
 /// says the same.
 pub fn config(rpc_url: String, bind: Bind, admin: Bind) -> Config {
     let source = stellar::Config {
-        rpc_url: Some(rpc_url),
+        rpc_url: Some(RpcUrl(rpc_url)),
         // The ledger is next door and often faster than a real one.
         poll_interval: Time::millis(200),
         ..stellar::Config::default()

@@ -2,6 +2,7 @@
 
 use crate::config::Bind;
 use std::str::FromStr;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 /// What the embedded ledger does.
@@ -73,15 +74,34 @@ impl FromStr for Rate {
     }
 }
 
+impl Traffic {
+    /// The devnet's settings for this traffic.
+    pub fn settings(&self, listen: SocketAddr) -> crate::devnet::Settings {
+        crate::devnet::Settings {
+            listen,
+            seed: self.seed,
+            ledger_interval: self.interval,
+            events_per_ledger: self.events_per_ledger as usize,
+            accounts: self.accounts as usize,
+            ..crate::devnet::Settings::default()
+        }
+    }
+}
+
 /// Runs the embedded ledger until the process is told to stop.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     crate::logging::init(Default::default(), Default::default());
     start(arguments.listen, arguments.traffic())
 }
 
-/// INTEGRATION: the one call into `crate::devnet` for the command `devnet`.
-fn start(_listen: Bind, _traffic: Traffic) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no embedded ledger")
+fn start(listen: Bind, traffic: Traffic) -> anyhow::Result<()> {
+    actix::System::new().block_on(async {
+        let devnet = crate::devnet::start(traffic.settings(listen.into())).await?;
+        super::print(&format!("devnet: Stellar RPC at {}\n", devnet.url()))?;
+        super::serve::signalled().await?;
+        devnet.stop().await;
+        Ok(())
+    })
 }
 
 #[cfg(test)]

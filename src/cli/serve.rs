@@ -1,10 +1,19 @@
 //! `serve`: the server, with a file or as the demo.
 
 use super::devnet::{Rate, Traffic};
+use super::listen::CannotListen;
 use super::{banner, demo, descriptors};
 use crate::config::{Bind, Config, LogFormat, load};
+use crate::server::{ListenError, Server};
 use clap::Parser;
 use std::path::PathBuf;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How often the line of what flows is logged: often enough to see that the demo moves, and rarely
+/// where nobody looks.
+const DEMO_REPORT: Duration = Duration::from_secs(10);
+const REPORT: Duration = Duration::from_secs(300);
 
 /// The options of `serve`. Without `--config` it is the demo.
 #[derive(Debug, clap::Args)]
@@ -103,9 +112,111 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     })
 }
 
-/// INTEGRATION: the one call into `crate::server` (and, for the demo, `crate::devnet`). Wrap errors
-/// of a bind in [`super::listen::CannotListen`], with `--bind` or `--admin` for the demo and the key
-/// otherwise.
-fn start(_plan: Plan) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no server")
+/// Runs the server in an actix system until a signal ends it.
+fn start(plan: Plan) -> anyhow::Result<()> {
+    actix::System::new().block_on(async {
+        match plan {
+            Plan::Settings(config) => serve(&config, None).await,
+            Plan::Demo(arguments) => {
+                let settings = arguments.traffic().settings(([127, 0, 0, 1], 0).into());
+                let devnet = crate::devnet::start(settings).await?;
+                let result = serve(&arguments.config(devnet.url()), Some(&arguments)).await;
+                devnet.stop().await;
+                result
+            }
+        }
+    })
+}
+
+/// Serves until a signal. A second one ends at once.
+async fn serve(config: &Config, demo: Option<&DemoArguments>) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let server = Server::start(config).map_err(|error| cannot_listen(error, demo))?;
+    match (demo, server.listening.first()) {
+        (Some(demo), Some(listening)) => super::print(&demo.banner(*listening, server.admin))?,
+        _ => log::info!(clients:? = server.listening, admin:% = server.admin; "listening"),
+    }
+    let every = if demo.is_some() { DEMO_REPORT } else { REPORT };
+    let mut report = Report::new(&server);
+    loop {
+        tokio::select! {
+            signal = signals.next() => {
+                log::info!(signal; "stopping; once more to stop at once");
+                break;
+            }
+            () = tokio::time::sleep(every) => report.tell(&server),
+        }
+    }
+    tokio::select! {
+        () = server.stop() => {}
+        signal = signals.next() => log::warn!(signal; "stopped at once"),
+    }
+    Ok(())
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// Returns when the process is told to end.
+pub(super) async fn signalled() -> std::io::Result<()> {
+    Signals::new()?.next().await;
+    Ok(())
+}
+
+/// The quiet line now and then of what flows.
+struct Report {
+    ledgers: u64,
+    events: u64,
+    delivered: u64,
+}
+
+impl Report {
+    fn new(server: &Server) -> Report {
+        let (ledgers, events) = Report::posted(server);
+        Report { ledgers, events, delivered: server.metrics().deliveries() }
+    }
+
+    fn posted(server: &Server) -> (u64, u64) {
+        let posted = |status: &std::sync::Arc<crate::source::SourceStatus>| {
+            let known = status.snapshot();
+            (known.ledgers_posted, known.events_posted)
+        };
+        server.sources().map(posted).fold((0, 0), |sum, source| (sum.0 + source.0, sum.1 + source.1))
+    }
+
+    fn tell(&mut self, server: &Server) {
+        let (ledgers, events) = Report::posted(server);
+        let delivered = server.metrics().deliveries();
+        log::info!(
+            ledgers = ledgers - self.ledgers, events = events - self.events,
+            delivered = delivered - self.delivered, clients = server.sessions();
+            "flowing"
+        );
+        *self = Report { ledgers, events, delivered };
+    }
+}
+
+fn cannot_listen(error: ListenError, demo: Option<&DemoArguments>) -> CannotListen {
+    let setting = match (demo.is_some(), error.key.as_str()) {
+        (true, "admin.bind") => "--admin",
+        (true, _) => "--bind",
+        (false, key) => key,
+    };
+    CannotListen::new(error.address, setting, error.error)
 }

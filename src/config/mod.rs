@@ -98,6 +98,9 @@ settings! {
         /// Bytes that may wait in front of one client's socket; beyond, it is fed from history. Default 256KiB:
         /// a busy ledger for a client that takes everything.
         pub outbox: Size = Size::kib(256),
+        /// Bytes that the kernel may hold for one client's socket. Default 128KiB: more than a busy ledger, and far
+        /// below the megabytes to which it grows for a client that does not read.
+        pub send_buffer: Size = Size::kib(128),
         /// How long a client may take for its request, TLS included. Default 5s: long for any honest
         /// client, short for one that only holds a place.
         pub handshake: Time = Time::secs(5),

@@ -6,7 +6,7 @@
 use super::units::{Size, Time};
 use super::{Config, Listener, LogFormat, LogLevel, Mount, SourceConfig, Sources, default_path};
 use crate::dialect::{DialectConfig, flow};
-use crate::source::{LedgerConfig, stellar};
+use crate::source::{LedgerConfig, RpcUrl, stellar};
 use std::borrow::Cow;
 use std::fmt::{Display, Write};
 use std::path::PathBuf;
@@ -156,7 +156,7 @@ pub fn dialect(config: &DialectConfig) -> (&'static str, Shown) {
 /// The defaults, with one source and one listener so that every key can be shown: Flow at
 /// ws://127.0.0.1:8080/ws, fed by what `ledgercast devnet` serves.
 pub fn example() -> Config {
-    let source = stellar::Config { rpc_url: Some("http://127.0.0.1:8000".to_owned()), ..stellar::Config::default() };
+    let source = stellar::Config { rpc_url: Some(RpcUrl("http://127.0.0.1:8000".to_owned())), ..stellar::Config::default() };
     let mount = Mount {
         dialect: DialectConfig::Flow(flow::Config::default()),
         path: default_path(),

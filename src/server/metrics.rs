@@ -8,6 +8,7 @@
 //! label, since each new value would stay for ever.
 
 use super::admin::SourceHealth;
+use super::handshake::Refusal;
 use crate::event::EventKind;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
@@ -28,37 +29,6 @@ const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(10);
 type Label = (&'static str, Cow<'static, str>);
 type Counters<const LABELS: usize> = Family<[Label; LABELS], Counter>;
 type Gauges<const LABELS: usize> = Family<[Label; LABELS], Gauge>;
-
-/// Why a connection was refused before it became a session.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// `limits.connections` are open.
-    Connections,
-    /// `limits.connections_per_address` are open.
-    ConnectionsPerAddress,
-    /// `limits.handshake` passed.
-    Handshake,
-    /// The server is about to stop.
-    Draining,
-    /// No WebSocket at that path.
-    Path,
-    /// No good upgrade request.
-    Request,
-}
-
-impl Refusal {
-    /// The label.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Refusal::Connections => "connections",
-            Refusal::ConnectionsPerAddress => "connections_per_address",
-            Refusal::Handshake => "handshake",
-            Refusal::Draining => "draining",
-            Refusal::Path => "path",
-            Refusal::Request => "request",
-        }
-    }
-}
 
 /// The end of a session.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +62,8 @@ pub struct Metrics {
     ledgers: Counters<1>,
     events: Counters<2>,
     frames_queued: Counters<1>,
+    /// Over all dialects; not exported, since scrapers can add.
+    frames_queued_sum: Counter,
     frames_rendered: Counter,
     written_bytes: Counter,
     socket_writes: Counter,
@@ -144,6 +116,7 @@ impl Default for Metrics {
             ledgers: registered(r, "ledgers", "Ledgers taken from a source"),
             events: registered(r, "events", "Events taken from a source, before filtering"),
             frames_queued: registered(r, "frames_queued", "Event frames queued to clients: the deliveries"),
+            frames_queued_sum: Counter::default(),
             frames_rendered: registered(r, "frames_rendered", "Event frames written in a dialect's form, once for all"),
             written_bytes: registered(r, "written_bytes", "Bytes that sockets took"),
             socket_writes: registered(r, "socket_writes", "Write calls on sockets"),
@@ -232,6 +205,12 @@ impl Metrics {
     /// So many event frames were queued to clients of a dialect.
     pub fn frames_queued(&self, dialect: &'static str, count: u64) {
         self.frames_queued.get_or_create(&[label("dialect", dialect)]).inc_by(count);
+        self.frames_queued_sum.inc_by(count);
+    }
+
+    /// Event frames queued to clients of all dialects since start.
+    pub fn deliveries(&self) -> u64 {
+        self.frames_queued_sum.get()
     }
 
     /// So many event frames were rendered.

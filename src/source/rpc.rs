@@ -1,5 +1,8 @@
 //! A JSON-RPC 2.0 client over HTTP whose answers are hostile until proven.
 
+use crate::config::reference::{Show, Shown};
+use serde::Deserialize;
+use std::fmt;
 use super::SourceError;
 use super::backoff::retry_after;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -210,6 +213,26 @@ fn header(line: &str, default_name: &str) -> Option<(HeaderName, HeaderValue)> {
     let mut value = HeaderValue::from_str(value).ok().filter(|value| !value.is_empty())?;
     value.set_sensitive(true);
     Some((name, value))
+}
+
+/// The address of an RPC as it stands in the settings. Providers put keys into addresses, so it is
+/// never printed whole.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct RpcUrl(pub String);
+
+impl fmt::Debug for RpcUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.parse().map_or_else(|_| "(no address)".to_owned(), |url| without_secrets(&url));
+        f.write_str(&shown)
+    }
+}
+
+/// Only built-in defaults and examples are shown: no secrets of anybody.
+impl Show for RpcUrl {
+    fn show(&self) -> Shown {
+        Shown::text(&self.0)
+    }
 }
 
 /// An address as it may stand in logs: no user, password, query, nor path segment that may be a key.

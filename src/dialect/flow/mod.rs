@@ -24,29 +24,24 @@ pub use render::FlowRender;
 
 use super::{CloseCodes, Dialect, Manners, Mount, Opening, Oversize, frame};
 use crate::broker::{RenderingId, Renderings};
+use crate::config::settings;
 use crate::config::units::Time;
 use crate::event::{EventKind, KindSet};
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A Flow mount's settings.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Events before the head, before filtering, that a client gets of what happened between its
-    /// connecting and its first `register`.
-    pub max_queue_size: u64,
-    /// A client that has not registered by then is closed.
-    pub registration_timeout: Time,
-    /// Answer every later `register` with `registered`. Off: with nothing, as the original does.
-    pub confirm_updates: bool,
-}
-
-impl Default for Config {
-    fn default() -> Config {
-        Config { max_queue_size: 1000, registration_timeout: Time::secs(10), confirm_updates: true }
+settings! {
+    /// Obsrvr Flow.
+    pub struct Config {
+        /// Events before the head, before filtering, that a client gets of what happened between its connection
+        /// and its first `register`. Default 1000, as Flow's guide says.
+        pub max_queue_size: u64 = 1000,
+        /// How long a client may take to register before it is closed with 1008. Default 10s, as Flow does.
+        pub registration_timeout: Time = Time::secs(10),
+        /// Answer a later `register` with `registered`, which marks where the new filters begin. Default true:
+        /// clients branch on `type` and lose nothing. With false there is no answer, as in the original.
+        pub confirm_updates: bool = true,
     }
 }
 

@@ -1,55 +1,41 @@
 //! The settings of a Stellar source.
 
+use crate::config::reference::{Show, Shown};
+use crate::config::settings;
 use crate::config::units::{Size, Time};
-use crate::source::{RpcSettings, SourceError, header_from_file, without_secrets};
+use crate::source::{RpcSettings, RpcUrl, SourceError, header_from_file, without_secrets};
 use reqwest::Url;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-/// A Stellar source's `config`.
-#[derive(Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Config {
-    /// The address of the RPC.
-    pub rpc_url: Option<String>,
-    /// More addresses of the same network, tried in turn when one fails.
-    pub rpc_urls: Vec<String>,
-    /// Where to begin without a checkpoint.
-    pub start_ledger: StartLedger,
-    /// How long to sleep at the tip. Ledgers close about every 5 s.
-    pub poll_interval: Time,
-    /// The network that the RPC must serve; empty: whichever it serves.
-    pub network_passphrase: Option<String>,
-    /// A file of one line, `Name: value`, or the value of `Authorization` alone. Never printed.
-    pub auth_header_file: Option<PathBuf>,
-    /// Headers sent with every request. Never printed.
-    pub headers: BTreeMap<String, String>,
-    /// From a request to the last byte of its answer.
-    pub timeout: Time,
-    /// Largest answer, after decompression.
-    pub max_response: Size,
-    /// What is read.
-    pub mode: Mode,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Config {
-            rpc_url: None,
-            rpc_urls: Vec::new(),
-            start_ledger: StartLedger::Latest,
-            poll_interval: Time::secs(1),
-            network_passphrase: None,
-            auth_header_file: None,
-            headers: BTreeMap::new(),
-            timeout: Time::secs(30),
-            max_response: Size::mib(64),
-            mode: Mode::Transactions,
-        }
+settings! {
+    /// A Stellar RPC.
+    pub struct Config {
+        /// The address of the RPC. Default none: this or `rpc_urls` is needed.
+        pub rpc_url: Option<RpcUrl>,
+        /// Addresses of several RPCs of the same network, tried in turn when one fails. Default [].
+        pub rpc_urls: Vec<RpcUrl>,
+        /// The first ledger to read when there is no checkpoint: `latest`, `oldest` (the oldest that the RPC has)
+        /// or a number. Default latest: what happens from now on.
+        pub start_ledger: StartLedger,
+        /// How long to wait at the tip before asking again. Default 1s: a ledger closes about every five seconds.
+        pub poll_interval: Time = Time::secs(1),
+        /// The passphrase of the network that the RPC must serve; another network is refused. Default none: any
+        /// network.
+        pub network_passphrase: Option<String>,
+        /// How long one answer of the RPC may take, to its last byte. Default 30s: longer than a node's own limit
+        /// of 25 s, so that its error is seen.
+        pub timeout: Time = Time::secs(30),
+        /// The largest answer of the RPC that is read, after decompression. Default 64MiB: many times a full ledger.
+        pub max_response: Size = Size::mib(64),
+        /// A file of one line, `Name: value` or the value of `Authorization` alone, sent as a header with every
+        /// request. Default none. Never printed.
+        pub auth_header_file: Option<PathBuf>,
+        /// What is read: `transactions`, which is whole ledgers with exact payments and trades. Default transactions.
+        pub mode: Mode,
     }
 }
 
@@ -62,6 +48,12 @@ pub enum Mode {
     Transactions,
 }
 
+impl Show for Mode {
+    fn show(&self) -> Shown {
+        Shown::text("transactions")
+    }
+}
+
 /// Where to begin without a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum StartLedger {
@@ -72,6 +64,16 @@ pub enum StartLedger {
     Oldest,
     /// This ledger.
     Number(u32),
+}
+
+impl Show for StartLedger {
+    fn show(&self) -> Shown {
+        match self {
+            StartLedger::Latest => Shown::text("latest"),
+            StartLedger::Oldest => Shown::text("oldest"),
+            StartLedger::Number(number) => number.show(),
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for StartLedger {
@@ -124,14 +126,6 @@ impl Config {
             return Err(setting("rpc_url", "missing; write the address of the rpc".into()));
         }
         let mut headers = HeaderMap::new();
-        for (name, value) in &self.headers {
-            let parsed = (name.parse::<HeaderName>(), HeaderValue::from_str(value));
-            let (Ok(header), Ok(mut value)) = parsed else {
-                return Err(setting("headers", format!("`{name}` or its value is no http header")));
-            };
-            value.set_sensitive(true);
-            headers.insert(header, value);
-        }
         if let Some(path) = &self.auth_header_file {
             let (name, value) = header_from_file(path)?;
             headers.insert(name, value);
@@ -142,27 +136,9 @@ impl Config {
         Ok(RpcSettings { urls, headers, timeout: self.timeout.0, max_response: self.max_response.bytes() })
     }
 
-    fn addresses(&self) -> impl Iterator<Item = (&'static str, &String)> {
-        let one = self.rpc_url.iter().map(|url| ("rpc_url", url));
-        one.chain(self.rpc_urls.iter().map(|url| ("rpc_urls", url)))
-    }
-}
-
-/// Without what may be secret.
-impl fmt::Debug for Config {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |text: &String| text.parse().map_or_else(|_| "(no address)".into(), |url| without_secrets(&url));
-        f.debug_struct("Config")
-            .field("urls", &self.addresses().map(|(_, url)| shown(url)).collect::<Vec<_>>())
-            .field("start_ledger", &self.start_ledger)
-            .field("poll_interval", &self.poll_interval)
-            .field("network_passphrase", &self.network_passphrase)
-            .field("auth_header_file", &self.auth_header_file)
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
-            .field("timeout", &self.timeout)
-            .field("max_response", &self.max_response)
-            .field("mode", &self.mode)
-            .finish()
+    fn addresses(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let one = self.rpc_url.iter().map(|url| ("rpc_url", url.0.as_str()));
+        one.chain(self.rpc_urls.iter().map(|url| ("rpc_urls", url.0.as_str())))
     }
 }
 
@@ -194,11 +170,11 @@ mod tests {
     #[test]
     fn addresses_are_checked_and_secrets_hidden() {
         let secret = "https://user:pass@rpc.example:8443/v1/0123456789abcdef0123456789abcdef?key=secret";
-        let config = config(json!({ "rpc_url": secret, "headers": { "x-key": "hush" } }));
+        let config = config(json!({ "rpc_url": secret }));
         let rpc = config.rpc().unwrap();
         assert_eq!(without_secrets(&rpc.urls[0]), "https://rpc.example:8443/v1/…");
         let printed = format!("{config:?}");
-        for hidden in ["pass", "0123456789", "secret", "hush"] {
+        for hidden in ["pass", "0123456789", "secret"] {
             assert!(!printed.replace("passphrase", "").contains(hidden), "{hidden} in {printed}");
         }
         for bad in [json!({}), json!({ "rpc_url": "rpc.example" }), json!({ "rpc_url": "ftp://a" })] {
