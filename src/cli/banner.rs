@@ -7,7 +7,8 @@ pub fn banner(clients: SocketAddr, operators: SocketAddr) -> String {
     let clients = reachable(clients);
     let operators = reachable(operators);
     let url = format!("ws://{clients}/ws");
-    // Nothing in an address can end a quoted word of the shell.
+    // Nothing in an address can end a quoted word of the shell. The commands begin their lines, so that
+    // Python's second line is copied without an indent.
     format!(
         r#"ledgercast is up: a demo on an embedded ledger, with no network needed. Ctrl-C stops it.
 
@@ -17,14 +18,15 @@ pub fn banner(clients: SocketAddr, operators: SocketAddr) -> String {
 
 Watch events with any of these:
 
-  # Python, after: pip install websockets
-  python3 -c 'from websockets.sync.client import connect; ws = connect("{url}"); ws.send("{{\"type\":\"register\",\"filters\":{{}}}}"); any(print(text, flush=True) for text in ws)'
+# Python, after: pip install websockets
+python3 -c 'from websockets.sync.client import connect
+with connect("{url}") as ws: ws.send("{{\"type\":\"register\",\"filters\":{{}}}}"); any(print(text, flush=True) for text in ws)'
 
-  # Node, after: npm install ws
-  node -e 'const ws = new (require("ws"))("{url}"); ws.on("open", () => ws.send(JSON.stringify({{type: "register", filters: {{}}}}))); ws.on("message", text => console.log(String(text)))'
+# Node, after: npm install ws
+node -e 'const ws = new (require("ws"))("{url}"); ws.on("open", () => ws.send(JSON.stringify({{type: "register", filters: {{}}}}))); ws.on("message", text => console.log(String(text)))'
 
-  # websocat
-  echo '{{"type":"register","filters":{{}}}}' | websocat -n {url}
+# websocat
+echo '{{"type":"register","filters":{{}}}}' | websocat -n {url}
 
 For a real ledger: ledgercast gen-config > my.yaml, then ledgercast serve --config my.yaml
 "#
@@ -52,15 +54,22 @@ mod tests {
     #[test]
     fn has_a_command_for_each_way_in() {
         let text = text("127.0.0.1:8080");
-        let lines: Vec<&str> = text.lines().map(str::trim).collect();
-        for line in [
-            "Browser    http://127.0.0.1:8080/",
-            "Operators  http://127.0.0.1:9090/readyz and http://127.0.0.1:9090/metrics",
-            r#"python3 -c 'from websockets.sync.client import connect; ws = connect("ws://127.0.0.1:8080/ws"); ws.send("{\"type\":\"register\",\"filters\":{}}"); any(print(text, flush=True) for text in ws)'"#,
-            r#"node -e 'const ws = new (require("ws"))("ws://127.0.0.1:8080/ws"); ws.on("open", () => ws.send(JSON.stringify({type: "register", filters: {}}))); ws.on("message", text => console.log(String(text)))'"#,
-            r#"echo '{"type":"register","filters":{}}' | websocat -n ws://127.0.0.1:8080/ws"#,
+        for command in [
+            "\n  Browser    http://127.0.0.1:8080/\n",
+            "\n  Operators  http://127.0.0.1:9090/readyz and http://127.0.0.1:9090/metrics\n",
+            concat!(
+                "\npython3 -c 'from websockets.sync.client import connect\n",
+                r#"with connect("ws://127.0.0.1:8080/ws") as ws: ws.send("{\"type\":\"register\",\"filters\":{}}"); any(print(text, flush=True) for text in ws)'"#,
+                "\n",
+            ),
+            concat!(
+                "\n",
+                r#"node -e 'const ws = new (require("ws"))("ws://127.0.0.1:8080/ws"); ws.on("open", () => ws.send(JSON.stringify({type: "register", filters: {}}))); ws.on("message", text => console.log(String(text)))'"#,
+                "\n",
+            ),
+            concat!("\n", r#"echo '{"type":"register","filters":{}}' | websocat -n ws://127.0.0.1:8080/ws"#, "\n"),
         ] {
-            assert!(lines.contains(&line), "{line}\nnot in\n{text}");
+            assert!(text.contains(command), "{command}\nnot in\n{text}");
         }
     }
 

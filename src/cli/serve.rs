@@ -104,8 +104,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     let log = config.as_ref().map(|config| config.log.clone()).unwrap_or_default();
     crate::logging::init(arguments.log.unwrap_or(log.format), log.level);
 
-    let limits = config.as_ref().map(|config| config.limits.clone()).unwrap_or_default();
-    descriptors::warn_if_short(descriptors::raise(), limits.connections);
+    let open_files = descriptors::raise();
+    // The demo's few clients need no warning.
+    if let Some(config) = &config {
+        descriptors::warn_if_short(open_files, config.limits.connections);
+    }
     start(match config {
         Some(config) => Plan::Settings(Box::new(config)),
         None => Plan::Demo(arguments.demo),

@@ -280,4 +280,16 @@ limits:
         assert!(error.starts_with("cannot read /nowhere/x.yaml: No such file"), "{error}");
         assert!(error.contains("gen-config"), "{error}");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_gives_settings_or_an_error(text in "\\PC{0,200}", at in 0..GOOD.len(), with in "[ \\-:{}\\[\\]&*!|>'\"%@,#?\n~0a]{0,4}") {
+            let _ = parse("x.yaml", &text);
+            let mut changed = GOOD.to_owned();
+            changed.replace_range(at..=at, &with);
+            if let Err(error) = parse("x.yaml", &changed) {
+                proptest::prop_assert!(error.to_string().starts_with("x.yaml:"), "{error}");
+            }
+        }
+    }
 }
