@@ -96,7 +96,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 
 fn start(listen: Bind, traffic: Traffic) -> anyhow::Result<()> {
     actix::System::new().block_on(async {
-        let devnet = crate::devnet::start(traffic.settings(listen.into())).await?;
+        let devnet = crate::devnet::start(traffic.settings(listen.0)).await?;
         super::print(&format!("devnet: Stellar RPC at {}\n", devnet.url()))?;
         super::serve::signalled().await?;
         devnet.stop().await;

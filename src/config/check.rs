@@ -46,7 +46,7 @@ pub fn check(config: &Config) -> Vec<Problem> {
 pub fn endpoints(ledger: &LedgerConfig) -> Vec<String> {
     let LedgerConfig::StellarRpc(config) = ledger;
     let urls = config.rpc_url.iter().chain(&config.rpc_urls);
-    urls.filter_map(|url| reqwest::Url::parse(url).ok()).map(|url| url.origin().ascii_serialization()).collect()
+    urls.filter_map(|url| reqwest::Url::parse(&url.0).ok()).map(|url| url.origin().ascii_serialization()).collect()
 }
 
 #[derive(Default)]
@@ -85,10 +85,10 @@ impl Checks {
                 self.tell(section, "has no `rpc_url`; add the address of a Stellar RPC, such as http://127.0.0.1:8000")
             }
             (Some(_), [_, ..]) => self.tell(section, "has both `rpc_url` and `rpc_urls`; write one of them"),
-            (Some(url), []) => self.url(path!("sources", name, "config", "rpc_url"), url),
+            (Some(url), []) => self.url(path!("sources", name, "config", "rpc_url"), &url.0),
             (None, urls) => {
                 for (index, url) in urls.iter().enumerate() {
-                    self.url(path!("sources", name, "config", "rpc_urls", index), url);
+                    self.url(path!("sources", name, "config", "rpc_urls", index), &url.0);
                 }
             }
         }
@@ -105,7 +105,7 @@ impl Checks {
 
     /// The text of a bad address is not repeated: it may hold a password.
     fn url(&mut self, path: &[Step], url: &str) {
-        match reqwest::Url::parse(url) {
+        match reqwest::Url::parse(&url.0) {
             Err(error) => self.tell(path, format_args!("is no address ({error}); write http://host:port/path")),
             Ok(url) if !["http", "https"].contains(&url.scheme()) || !url.has_host() => {
                 self.tell(path, "must begin with http:// or https://");

@@ -66,9 +66,9 @@ impl Server {
         };
         let mut sockets = Vec::new();
         for (at, listener) in config.listeners.iter().enumerate() {
-            sockets.push(bound(listener.bind.into(), format!("listeners[{at}].bind"))?);
+            sockets.push(bound(listener.bind.0, format!("listeners[{at}].bind"))?);
         }
-        let admin_socket = bound(config.admin.bind.into(), "admin.bind".to_owned())?;
+        let admin_socket = bound(config.admin.bind.0, "admin.bind".to_owned())?;
 
         let metrics = Arc::new(Metrics::default());
         let mut renderings = Renderings::default();
@@ -90,7 +90,11 @@ impl Server {
                 stall: limits.stall.0,
                 messages_per_second: limits.messages_per_second,
             },
-            mounts: mounts.iter().flatten().map(|mount| mount.dialect.manners().name).collect(),
+            mounts: {
+                let mut all: Vec<_> = mounts.iter().flat_map(|mounts| mounts.iter()).collect();
+                all.sort_by_key(|mount| mount.number);
+                all.iter().map(|mount| mount.dialect.manners().name).collect()
+            },
             broker: broker.clone(),
             connections: AtomicUsize::new(0),
             metrics: metrics.clone(),
@@ -111,14 +115,18 @@ impl Server {
             .disable_signals();
         let mut listening = Vec::new();
         for (socket, mounts) in sockets.into_iter().zip(mounts) {
-            listening.push(address_of(&socket)?);
+            let address = address_of(&socket)?;
+            listening.push(address);
             let listener = Listener {
                 mounts,
                 admission: admission.clone(),
                 handshake_timeout: limits.handshake.0,
                 send_buffer: limits.send_buffer.bytes(),
             };
-            clients = listener.add_to(clients, socket, &shared)?;
+            let key = || "listeners".to_owned();
+            clients = listener
+                .add_to(clients, socket, &shared)
+                .map_err(|error| ListenError { address, key: key(), error })?;
         }
         let clients = clients.run();
         let clients_handle = clients.handle();

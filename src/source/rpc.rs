@@ -1,7 +1,6 @@
 //! A JSON-RPC 2.0 client over HTTP whose answers are hostile until proven.
 
 use crate::config::reference::{Show, Shown};
-use serde::Deserialize;
 use std::fmt;
 use super::SourceError;
 use super::backoff::retry_after;
