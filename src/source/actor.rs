@@ -224,7 +224,7 @@ impl Source {
                 Duration::ZERO
             }
             Polled::Next(Next::NotYet) => {
-                self.status.working(ledger.newest(), false);
+                self.status.working(ledger.newest(), behind);
                 ledger.poll_interval()
             }
             Polled::Next(Next::Batch(batch)) => {

@@ -13,6 +13,9 @@ use std::time::{Duration, Instant, SystemTime};
 pub const RECENT: usize = 256;
 /// An error that goes on is logged again after this long.
 const REMIND: Duration = Duration::from_secs(60);
+/// A change between live and catching up is logged at most this often: a chain that closes faster
+/// than it is polled changes all the time.
+const SETTLED: Duration = Duration::from_secs(10);
 
 /// What a source is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +105,8 @@ struct Inner {
     logged: Option<(&'static str, Instant)>,
     /// Errors since then that were not logged.
     unlogged: u64,
+    /// When a change of state was logged last.
+    state_logged: Option<Instant>,
 }
 
 impl SourceStatus {
@@ -122,7 +127,8 @@ impl SourceStatus {
             last_error: None,
             checkpoint_ledger: None,
         };
-        let inner = Inner { snapshot, recent: VecDeque::with_capacity(RECENT), logged: None, unlogged: 0 };
+        let inner =
+            Inner { snapshot, recent: VecDeque::with_capacity(RECENT), logged: None, unlogged: 0, state_logged: None };
         Arc::new(SourceStatus { number, name: name.into(), inner: Mutex::new(inner) })
     }
 
@@ -181,8 +187,12 @@ impl SourceStatus {
             log::info!(source = self.name.as_str(), unlogged; "source works again");
         }
         let (last, newest) = (inner.snapshot.last_ledger, inner.snapshot.newest_ledger);
+        let tell = before != state && inner.state_logged.is_none_or(|at| at.elapsed() >= SETTLED);
+        if tell {
+            inner.state_logged = Some(Instant::now());
+        }
         drop(inner);
-        if before != state {
+        if tell {
             log::info!(source = self.name.as_str(), ledger = last, newest; "source is {}", state.name());
         }
     }

@@ -86,6 +86,9 @@ async fn every_ledger_once_in_order() {
         assert!(got.windows(2).all(|pair| pair[1].ledger.parent == pair[0].ledger.hash));
         assert!(got.iter().all(|batch| batch.continuity.is_none()));
     }
+    let threads = std::fs::read_dir("/proc/self/task").unwrap();
+    let name = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+    assert!(threads.map(|task| name(task.unwrap())).any(|name| name.trim() == "src-test"));
     // Never past the tip that is known, and several at a time only while behind.
     assert!(setup.node.lock().unwrap().asked.iter().all(|(start, limit)| start + limit <= 127 && *limit <= 10));
     source.stop().await;
@@ -196,6 +199,25 @@ async fn lost_ledgers_are_announced() {
     assert_eq!(got[3].ledger.index, 150);
     assert!(got[4..].iter().all(|batch| batch.continuity.is_none()));
     assert_eq!(again.status.snapshot().breaks.get("gap"), Some(&1));
+    again.stop().await;
+}
+
+#[actix::test]
+async fn an_archive_behind_the_server_is_used() {
+    let state = tempfile::tempdir().unwrap();
+    let setup = Setup::new(Chain::new(100, 3, 0)).await;
+    let source = setup.start(Some(state.path()));
+    setup.until_ledger(102).await;
+    source.stop().await;
+    {
+        let mut node = setup.node.lock().unwrap();
+        (0..60).for_each(|_| node.chain.close());
+        (node.oldest, node.archive) = (140, true);
+    }
+    let again = setup.start(Some(state.path()));
+    setup.until_ledger(162).await;
+    assert_eq!(setup.ledgers(), (100..=162).collect::<Vec<_>>());
+    assert!(again.status.snapshot().breaks.is_empty());
     again.stop().await;
 }
 

@@ -1,9 +1,11 @@
 //! The position in the chain and how it moves.
 
+mod fetch;
+
 use super::assets::{AssetContracts, network_hash};
 use super::config::{Config, Mode, StartLedger};
-use super::decode::{self, AppliedTransaction, ClosedLedger, Reason};
-use super::methods::{self, Health, TRANSACTIONS_PAGE, TransactionsFrom};
+use super::decode::{self, ClosedLedger, Reason};
+use super::methods::{self, Health};
 use super::{mapping, network_id};
 use crate::event::{Continuity, ContinuityKind, Hash, LedgerBatch, LedgerRef};
 use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError};
@@ -11,8 +13,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Ledgers asked for at a time while behind.
-const AT_A_TIME: u32 = 10;
 /// Kept from the edge of what the server holds, which moves on while we read.
 const MARGIN: u32 = 10;
 /// Machines behind one name differ by a few ledgers: no reset.
@@ -20,10 +20,6 @@ const MAY_LAG: u32 = 12;
 /// A tip far behind ours is believed after so many probes and so long.
 const RESET_PROBES: u32 = 3;
 const RESET_AFTER: Duration = Duration::from_secs(30);
-/// Refusals of a ledger that health says is there, before they are an error.
-const REFUSALS: u32 = 10;
-/// Pages of transactions in one ledger; more than any ledger can hold.
-const PAGES: usize = 500;
 
 /// A Stellar RPC node, polled.
 pub struct StellarRpc {
@@ -51,6 +47,10 @@ pub struct StellarRpc {
     /// Since when and how often the tip was far behind ours.
     behind_us: Option<(Instant, u32)>,
     refusals: u32,
+    /// How many ledgers the server keeps; 0: it does not tell.
+    window: u32,
+    /// Whether the loss of ledgers was said to be near.
+    near_edge: bool,
     /// Whether the parent of `due` was found different once.
     doubted: bool,
 }
@@ -80,6 +80,8 @@ impl StellarRpc {
             announce: None,
             behind_us: None,
             refusals: 0,
+            window: 0,
+            near_edge: false,
             doubted: false,
         }
     }
@@ -113,6 +115,7 @@ impl StellarRpc {
     async fn health(&mut self) -> Result<Health, SourceError> {
         let health = methods::health(self.rpc().await?).await?;
         (self.newest, self.oldest) = (health.latest_ledger, health.oldest_ledger);
+        self.window = health.ledger_retention_window;
         Ok(health)
     }
 
@@ -169,9 +172,6 @@ impl StellarRpc {
                 }
                 due = self.due.unwrap_or(due);
             }
-            if due < self.oldest {
-                due = self.skip_lost(due);
-            }
             if !self.fetch(due).await? {
                 return Ok(Next::NotYet);
             }
@@ -220,23 +220,20 @@ impl StellarRpc {
         self.doubted = false;
     }
 
-    /// Ledgers that the server no longer keeps are lost; that is announced with the next batch.
-    fn skip_lost(&mut self, due: u32) -> u32 {
+    /// Ledgers that the server no longer gives are lost; that is announced with the next batch.
+    fn skip_lost(&mut self, due: u32) {
         let start = past_edge(self.oldest, self.newest);
-        if self.last.is_some() || self.announce.is_some() {
-            // A gap that grew while its first ledger could not be read is still one gap; after a
-            // reset nothing of the new chain was promised yet.
-            let from = match &self.announce {
-                Some(announced) if announced.kind == ContinuityKind::Gap => announced.from_ledger,
-                Some(_) => {
-                    self.due = Some(start);
-                    return start;
-                }
-                None => due.into(),
-            };
+        let from = match &self.announce {
+            // A gap that grew while its first ledger could not be read is still one gap.
+            Some(announced) if announced.kind == ContinuityKind::Gap => Some(announced.from_ledger),
+            // After a reset nothing of the new chain was promised yet, nor before the first batch.
+            Some(_) => None,
+            None => self.last.map(|_| due.into()),
+        };
+        if let Some(from_ledger) = from {
             self.announce = Some(Continuity {
                 kind: ContinuityKind::Gap,
-                from_ledger: from,
+                from_ledger,
                 to_ledger: u64::from(start) - 1,
                 reason: format!("the rpc keeps no ledger before {}", self.oldest),
             });
@@ -244,99 +241,20 @@ impl StellarRpc {
         self.due = Some(start);
         // The chain cannot be followed over the gap.
         self.last = self.last.map(|(last, _)| (last, None));
-        start
     }
 
-    /// Fetches the next ledgers; false: the server does not give them yet.
-    async fn fetch(&mut self, due: u32) -> Result<bool, SourceError> {
-        // A quarter of the largest answer leaves room for ledgers that are larger than those before.
-        let fits = self.config.max_response.bytes() / 4 / self.ledger_bytes.max(1);
-        let fits = u32::try_from(fits).unwrap_or(u32::MAX).clamp(1, AT_A_TIME);
-        let limit = self.newest.saturating_sub(due).saturating_add(1).min(fits);
-        let answer = match methods::ledgers(self.rpc().await?, due, limit).await {
-            Ok(answer) => answer,
-            Err(error @ SourceError::TooLarge { .. }) => {
-                // The next attempt asks for one ledger only.
-                self.ledger_bytes = usize::MAX;
-                return Err(error);
-            }
-            Err(error) if matches!(error.rpc_code(), Some(-32600 | -32602)) => {
-                return self.refused(due, error).await.map(|()| false);
-            }
-            Err(error) => return Err(error),
-        };
-        self.refusals = 0;
-        self.newest = self.newest.max(answer.latest_ledger);
-        self.oldest = answer.oldest_ledger;
-        // Repeats are dropped by the position; a hole is an error, whatever came after it.
-        let mut expected = due;
-        for ledger in answer.ledgers {
-            if ledger.sequence < expected {
-                continue;
-            }
-            if ledger.sequence != expected || self.fetched.len() == limit as usize {
-                break;
-            }
-            self.fetched.push_back(ledger);
-            expected += 1;
+    /// Says once, before it happens, that ledgers are about to be lost: the edge of a full server
+    /// comes near while we are behind.
+    fn watch_edge(&mut self, due: u32) {
+        let full = self.window > 0 && self.newest.saturating_sub(self.oldest) + 1 >= self.window;
+        let room = due.saturating_sub(self.oldest);
+        let near = full && room < self.window / 20;
+        if near && !self.near_edge {
+            self.context.status.notice(&format!(
+                "far behind: ledger {due} is due and the rpc drops it in {room} ledgers; raise `catch_up_rate` or use an rpc that keeps more"
+            ));
         }
-        let size = |ledger: &methods::Ledger| ledger.metadata_xdr.len() + ledger.header_xdr.len();
-        self.ledger_bytes = self.fetched.iter().map(size).max().unwrap_or(self.ledger_bytes);
-        if self.fetched.is_empty() && answer.latest_ledger >= due {
-            return Err(self.malformed("getLedgers", format!("ledger {due} is missing from the answer")));
-        }
-        Ok(!self.fetched.is_empty())
-    }
-
-    /// A refused position is decided by numbers, not by the server's text.
-    async fn refused(&mut self, due: u32, error: SourceError) -> Result<(), SourceError> {
-        self.health().await?;
-        if due > self.newest || due < self.oldest {
-            // Not yet, or lost: the next poll takes either from these numbers.
-            return Ok(());
-        }
-        // Another machine behind the same name may lag. Not for ever.
-        self.refusals += 1;
-        if self.refusals < REFUSALS { Ok(()) } else { Err(error) }
-    }
-
-    /// The front ledger through `getTransactions`, for servers that give no metadata; `None`: the
-    /// server answering does not have the ledger yet.
-    async fn read_transactions(&mut self, due: u32) -> Result<Option<ClosedLedger>, SourceError> {
-        let Some(ledger) = self.fetched.front() else { return Ok(None) };
-        let mut closed = decode::header(ledger).map_err(|reason| self.malformed("getLedgers", reason))?;
-        let network = self.network_hash();
-        let mut from = TransactionsFrom::Ledger(due);
-        for _ in 0..PAGES {
-            let page = methods::transactions(self.rpc().await?, &from).await?;
-            if page.latest_ledger < due {
-                return Ok(None);
-            }
-            let count = page.transactions.len();
-            let past = page.transactions.last().is_some_and(|last| last.ledger > due);
-            for sent in page.transactions.iter().filter(|sent| sent.ledger == due) {
-                let next = closed.transactions.len() as u32 + 1;
-                if sent.application_order < next {
-                    continue;
-                }
-                if sent.application_order != next {
-                    return Err(
-                        self.malformed("getTransactions", format!("transaction {next} of ledger {due} is missing"))
-                    );
-                }
-                let applied: Result<AppliedTransaction, Reason> = decode::transaction(sent, &network);
-                closed.transactions.push(applied.map_err(|reason| self.malformed("getTransactions", reason))?);
-            }
-            if past || count < TRANSACTIONS_PAGE {
-                return Ok(Some(closed));
-            }
-            // A full page that does not move on would be read for ever.
-            let Some(cursor) = methods::greater_cursor(from, &page.cursor) else {
-                return Err(self.malformed("getTransactions", format!("cursor `{}` does not move on", page.cursor)));
-            };
-            from = TransactionsFrom::After(cursor);
-        }
-        Err(self.malformed("getTransactions", format!("ledger {due} has no end")))
+        self.near_edge = near;
     }
 
     /// The ledger must follow the one delivered last. A difference is looked at again, with
@@ -451,57 +369,4 @@ impl Ledger for StellarRpc {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::SourceStatus;
-
-    fn polled_up_to(last: u32) -> StellarRpc {
-        let context = Context { source: 0, status: SourceStatus::new(0, "test") };
-        let mut ledger = StellarRpc::new(Config::default(), context);
-        (ledger.last, ledger.due) = (Some((last, None)), Some(last + 1));
-        ledger
-    }
-
-    fn tip(latest_ledger: u32) -> Health {
-        Health { latest_ledger, oldest_ledger: 1, ledger_retention_window: 1000 }
-    }
-
-    #[test]
-    fn a_tip_far_back_is_believed_only_after_a_while() {
-        let mut ledger = polled_up_to(5000);
-        for _ in 0..10 {
-            assert!(!ledger.is_reset(5001, &tip(40)), "too early");
-        }
-        ledger.behind_us = Some((Instant::now() - RESET_AFTER, 1));
-        assert!(!ledger.is_reset(5001, &tip(40)), "too few probes");
-        assert!(ledger.is_reset(5001, &tip(40)));
-        let announced = ledger.announce.clone().unwrap();
-        assert_eq!((announced.from_ledger, announced.to_ledger), (40, 5000));
-        assert_eq!((ledger.due, ledger.last, ledger.epoch), (Some(40), None, 1));
-    }
-
-    #[test]
-    fn a_node_that_lags_is_no_reset() {
-        let mut ledger = polled_up_to(5000);
-        ledger.behind_us = Some((Instant::now() - RESET_AFTER, 100));
-        assert!(!ledger.is_reset(5001, &tip(4995)));
-        assert_eq!(ledger.behind_us, None);
-    }
-
-    #[test]
-    fn where_a_source_begins() {
-        let start = |start_ledger, oldest_ledger| {
-            let context = Context { source: 0, status: SourceStatus::new(0, "test") };
-            let config = Config { start_ledger, ..Config::default() };
-            let health = Health { latest_ledger: 2000, oldest_ledger, ledger_retention_window: 1000 };
-            StellarRpc::new(config, context).cold_start(&health)
-        };
-        assert_eq!(start(StartLedger::Latest, 1001), 2000);
-        // A full server moves its edge, one that is filling does not.
-        assert_eq!(start(StartLedger::Oldest, 1001), 1011);
-        assert_eq!(start(StartLedger::Oldest, 1500), 1500);
-        assert_eq!(start(StartLedger::Number(1600), 1500), 1600);
-        assert_eq!(start(StartLedger::Number(7), 1500), 1500);
-        assert_eq!(start(StartLedger::Number(9000), 1500), 2000);
-    }
-}
+mod tests;

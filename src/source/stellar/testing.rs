@@ -206,6 +206,8 @@ pub struct Node {
     pub oldest: u32,
     /// Answers given instead, one each, before it works.
     pub faults: Vec<Reply>,
+    /// Whether it gives older ledgers all the same.
+    pub archive: bool,
     /// Whether it leaves the metadata out.
     pub without_metadata: bool,
     /// The ranges asked of getLedgers, (start, limit).
@@ -217,7 +219,14 @@ pub type SharedNode = Arc<Mutex<Node>>;
 impl Node {
     pub fn new(chain: Chain) -> SharedNode {
         let oldest = chain.first;
-        Arc::new(Mutex::new(Node { chain, oldest, faults: Vec::new(), without_metadata: false, asked: Vec::new() }))
+        Arc::new(Mutex::new(Node {
+            chain,
+            oldest,
+            faults: Vec::new(),
+            archive: false,
+            without_metadata: false,
+            asked: Vec::new(),
+        }))
     }
 
     /// Answers a call as a server with the traps of its kind.
@@ -228,7 +237,7 @@ impl Node {
         let (oldest, latest) = (self.oldest, self.chain.latest());
         let start = params["startLedger"].as_u64().map(|start| start as u32);
         let limit = params["pagination"]["limit"].as_u64().unwrap_or(50) as usize;
-        let in_range = |start: u32| (oldest..=latest).contains(&start);
+        let in_range = |start: u32| start <= latest && (start >= oldest || self.archive);
         let refusal = |start: u32| {
             Reply::Error(
                 -32600,

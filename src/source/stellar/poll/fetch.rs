@@ -1,0 +1,116 @@
+//! Fetching: pages of ledgers, and their transactions where a server gives no metadata.
+
+use super::StellarRpc;
+use crate::source::SourceError;
+use crate::source::stellar::decode::{self, ClosedLedger};
+use crate::source::stellar::methods::{self, TRANSACTIONS_PAGE, TransactionsFrom};
+
+/// Ledgers asked for at a time while behind.
+const AT_A_TIME: u32 = 10;
+/// Refusals of a ledger that health says is there, before they are an error.
+const REFUSALS: u32 = 10;
+/// Pages of transactions in one ledger; more than any ledger can hold.
+const PAGES: usize = 500;
+
+impl StellarRpc {
+    /// Fetches the next ledgers; false: the server does not give them yet.
+    pub(super) async fn fetch(&mut self, due: u32) -> Result<bool, SourceError> {
+        // A quarter of the largest answer leaves room for ledgers that are larger than those before.
+        let fits = self.config.max_response.bytes() / 4 / self.ledger_bytes.max(1);
+        let fits = u32::try_from(fits).unwrap_or(u32::MAX).clamp(1, AT_A_TIME);
+        let limit = self.newest.saturating_sub(due).saturating_add(1).min(fits);
+        let answer = match methods::ledgers(self.rpc().await?, due, limit).await {
+            Ok(answer) => answer,
+            Err(error @ SourceError::TooLarge { .. }) => {
+                // The next attempt asks for one ledger only.
+                self.ledger_bytes = usize::MAX;
+                return Err(error);
+            }
+            Err(error) if matches!(error.rpc_code(), Some(-32600 | -32602)) => {
+                return self.refused(due, error).await.map(|()| false);
+            }
+            Err(error) => return Err(error),
+        };
+        self.refusals = 0;
+        self.newest = self.newest.max(answer.latest_ledger);
+        self.oldest = answer.oldest_ledger;
+        self.watch_edge(due);
+        // Repeats are dropped by the position; a hole is an error, whatever came after it.
+        let mut expected = due;
+        for ledger in answer.ledgers {
+            if ledger.sequence < expected {
+                continue;
+            }
+            if ledger.sequence != expected || self.fetched.len() == limit as usize {
+                break;
+            }
+            self.fetched.push_back(ledger);
+            expected += 1;
+        }
+        let size = |ledger: &methods::Ledger| ledger.metadata_xdr.len() + ledger.header_xdr.len();
+        self.ledger_bytes = self.fetched.iter().map(size).max().unwrap_or(self.ledger_bytes);
+        if self.fetched.is_empty() && due < self.oldest {
+            self.skip_lost(due);
+            return Ok(false);
+        }
+        if self.fetched.is_empty() && answer.latest_ledger >= due {
+            return Err(self.malformed("getLedgers", format!("ledger {due} is missing from the answer")));
+        }
+        Ok(!self.fetched.is_empty())
+    }
+
+    /// A refused position is decided by numbers, not by the server's text.
+    async fn refused(&mut self, due: u32, error: SourceError) -> Result<(), SourceError> {
+        self.health().await?;
+        if due > self.newest {
+            return Ok(());
+        }
+        // Only now: a server that also reads from an archive gives more than it says.
+        if due < self.oldest {
+            self.skip_lost(due);
+            return Ok(());
+        }
+        // Another machine behind the same name may lag. Not for ever.
+        self.refusals += 1;
+        if self.refusals < REFUSALS { Ok(()) } else { Err(error) }
+    }
+
+    /// The front ledger through `getTransactions`, for servers that give no metadata; `None`: the
+    /// server answering does not have the ledger yet.
+    pub(super) async fn read_transactions(&mut self, due: u32) -> Result<Option<ClosedLedger>, SourceError> {
+        let Some(ledger) = self.fetched.front() else { return Ok(None) };
+        let mut closed = decode::header(ledger).map_err(|reason| self.malformed("getLedgers", reason))?;
+        let network = self.network_hash();
+        let mut from = TransactionsFrom::Ledger(due);
+        for _ in 0..PAGES {
+            let page = methods::transactions(self.rpc().await?, &from).await?;
+            if page.latest_ledger < due {
+                return Ok(None);
+            }
+            let count = page.transactions.len();
+            let past = page.transactions.last().is_some_and(|last| last.ledger > due);
+            for sent in page.transactions.iter().filter(|sent| sent.ledger == due) {
+                let next = closed.transactions.len() as u32 + 1;
+                if sent.application_order < next {
+                    continue;
+                }
+                if sent.application_order != next {
+                    return Err(
+                        self.malformed("getTransactions", format!("transaction {next} of ledger {due} is missing"))
+                    );
+                }
+                let applied = decode::transaction(sent, &network);
+                closed.transactions.push(applied.map_err(|reason| self.malformed("getTransactions", reason))?);
+            }
+            if past || count < TRANSACTIONS_PAGE {
+                return Ok(Some(closed));
+            }
+            // A full page that does not move on would be read for ever.
+            let Some(cursor) = methods::greater_cursor(from, &page.cursor) else {
+                return Err(self.malformed("getTransactions", format!("cursor `{}` does not move on", page.cursor)));
+            };
+            from = TransactionsFrom::After(cursor);
+        }
+        Err(self.malformed("getTransactions", format!("ledger {due} has no end")))
+    }
+}
