@@ -1,8 +1,8 @@
 //! `devnet`: only the embedded ledger.
 
 use crate::config::Bind;
-use std::str::FromStr;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::time::Duration;
 
 /// What the embedded ledger does.

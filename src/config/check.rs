@@ -105,7 +105,7 @@ impl Checks {
 
     /// The text of a bad address is not repeated: it may hold a password.
     fn url(&mut self, path: &[Step], url: &str) {
-        match reqwest::Url::parse(&url.0) {
+        match reqwest::Url::parse(url) {
             Err(error) => self.tell(path, format_args!("is no address ({error}); write http://host:port/path")),
             Ok(url) if !["http", "https"].contains(&url.scheme()) || !url.has_host() => {
                 self.tell(path, "must begin with http:// or https://");

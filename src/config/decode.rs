@@ -175,7 +175,9 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(text) => visitor.visit_borrowed_str(text),
             Value::List(nodes) => visitor.visit_seq(List { nodes, index: 0 }),
-            Value::Map(entries) => visitor.visit_map(Map { entries, index: 0 }).map_err(|f| f.with_names_of_file(entries)),
+            Value::Map(entries) => {
+                visitor.visit_map(Map { entries, index: 0 }).map_err(|f| f.with_names_of_file(entries))
+            }
         }
         .map_err(|fault| fault.at(self.place))
     }

@@ -156,7 +156,8 @@ pub fn dialect(config: &DialectConfig) -> (&'static str, Shown) {
 /// The defaults, with one source and one listener so that every key can be shown: Flow at
 /// ws://127.0.0.1:8080/ws, fed by what `ledgercast devnet` serves.
 pub fn example() -> Config {
-    let source = stellar::Config { rpc_url: Some(RpcUrl("http://127.0.0.1:8000".to_owned())), ..stellar::Config::default() };
+    let source =
+        stellar::Config { rpc_url: Some(RpcUrl("http://127.0.0.1:8000".to_owned())), ..stellar::Config::default() };
     let mount = Mount {
         dialect: DialectConfig::Flow(flow::Config::default()),
         path: default_path(),

@@ -64,14 +64,18 @@ impl Refusal {
             Refusal::HttpVersion | Refusal::Connection | Refusal::Key | Refusal::Body => StatusCode::BAD_REQUEST,
             Refusal::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Refusal::Path => StatusCode::NOT_FOUND,
-            Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
+            Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         let mut response = Response::build(status);
         response.force_close().insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"));
         match self {
             Refusal::Method => drop(response.insert_header((header::ALLOW, "GET"))),
             Refusal::WebSocketVersion => drop(response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"))),
-            Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => drop(response.insert_header((header::RETRY_AFTER, "5"))),
+            Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => {
+                drop(response.insert_header((header::RETRY_AFTER, "5")))
+            }
             _ => {}
         }
         response.body(format!("{self}\n")).map_into_boxed_body()

@@ -60,7 +60,12 @@ fn worker_of_this_thread(shared: &Arc<Shared>) -> Rc<Worker> {
 
 impl Listener {
     /// Adds a socket that listens already to a server.
-    pub fn add_to(self, builder: ServerBuilder, socket: TcpListener, shared: &Arc<Shared>) -> io::Result<ServerBuilder> {
+    pub fn add_to(
+        self,
+        builder: ServerBuilder,
+        socket: TcpListener,
+        shared: &Arc<Shared>,
+    ) -> io::Result<ServerBuilder> {
         let shared = shared.clone();
         builder.listen("clients", socket, move || {
             let worker = worker_of_this_thread(&shared);

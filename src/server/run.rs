@@ -61,9 +61,8 @@ impl Server {
     /// Takes the addresses, then starts the broker, the workers, the listeners and the sources.
     /// Must run inside an actix system.
     pub fn start(config: &Config) -> Result<Server, ListenError> {
-        let bound = |address: SocketAddr, key: String| {
-            listen(address).map_err(|error| ListenError { address, key, error })
-        };
+        let bound =
+            |address: SocketAddr, key: String| listen(address).map_err(|error| ListenError { address, key, error });
         let mut sockets = Vec::new();
         for (at, listener) in config.listeners.iter().enumerate() {
             sockets.push(bound(listener.bind.0, format!("listeners[{at}].bind"))?);
@@ -101,11 +100,8 @@ impl Server {
             routers: Mutex::default(),
             next_worker: AtomicU16::new(0),
         });
-        let admission = Admission::new(
-            limits.connections as usize,
-            limits.connections_per_address,
-            limits.exempt_loopback,
-        );
+        let admission =
+            Admission::new(limits.connections as usize, limits.connections_per_address, limits.exempt_loopback);
 
         let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let mut clients = HttpServer::build()
@@ -124,27 +120,38 @@ impl Server {
                 send_buffer: limits.send_buffer.bytes(),
             };
             let key = || "listeners".to_owned();
-            clients = listener
-                .add_to(clients, socket, &shared)
-                .map_err(|error| ListenError { address, key: key(), error })?;
+            clients = listener.add_to(clients, socket, &shared).map_err(|error| ListenError {
+                address,
+                key: key(),
+                error,
+            })?;
         }
         let clients = clients.run();
         let clients_handle = clients.handle();
         actix::spawn(clients);
 
-        let sources: Vec<SourceHandle> = config.sources.0.iter().enumerate().map(|(number, (name, settings))| {
-            let settings = source::Settings {
-                number: number as u16,
-                name: name.clone(),
-                ledger: settings.ledger.clone(),
-                state_dir: config.state_dir.clone(),
-                catch_up_rate: source::CatchUpRate::default(),
-            };
-            source::start(settings, broker.clone().recipient())
-        }).collect();
+        let sources: Vec<SourceHandle> = config
+            .sources
+            .0
+            .iter()
+            .enumerate()
+            .map(|(number, (name, settings))| {
+                let settings = source::Settings {
+                    number: number as u16,
+                    name: name.clone(),
+                    ledger: settings.ledger.clone(),
+                    state_dir: config.state_dir.clone(),
+                    catch_up_rate: source::CatchUpRate::default(),
+                };
+                source::start(settings, broker.clone().recipient())
+            })
+            .collect();
 
         let admin = address_of(&admin_socket)?;
-        let health = Health { sources: sources.iter().map(|source| source.status.clone()).collect(), admission: admission.clone() };
+        let health = Health {
+            sources: sources.iter().map(|source| source.status.clone()).collect(),
+            admission: admission.clone(),
+        };
         let operators = operators(admin_socket, Admin { health: Arc::new(health), metrics })?;
         Ok(Server {
             shared,

@@ -70,7 +70,19 @@ impl Session {
         opened: Opened,
     ) -> Session {
         let opened = Some(opened);
-        Session { worker, link, mount, dialect, number, opened, changing: false, waiting: None, ended: None, second: 0, messages: 0 }
+        Session {
+            worker,
+            link,
+            mount,
+            dialect,
+            number,
+            opened,
+            changing: false,
+            waiting: None,
+            ended: None,
+            second: 0,
+            messages: 0,
+        }
     }
 
     /// A message from the client.

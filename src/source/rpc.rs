@@ -1,14 +1,14 @@
 //! A JSON-RPC 2.0 client over HTTP whose answers are hostile until proven.
 
-use crate::config::reference::{Show, Shown};
-use std::fmt;
 use super::SourceError;
 use super::backoff::retry_after;
+use crate::config::reference::{Show, Shown};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::fmt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
