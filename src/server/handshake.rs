@@ -70,13 +70,16 @@ impl Refusal {
         };
         let mut response = Response::build(status);
         response.force_close().insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"));
-        match self {
-            Refusal::Method => drop(response.insert_header((header::ALLOW, "GET"))),
-            Refusal::WebSocketVersion => drop(response.insert_header((header::SEC_WEBSOCKET_VERSION, "13"))),
+        let told = match self {
+            Refusal::Method => Some((header::ALLOW, "GET")),
+            Refusal::WebSocketVersion => Some((header::SEC_WEBSOCKET_VERSION, "13")),
             Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => {
-                drop(response.insert_header((header::RETRY_AFTER, "5")))
+                Some((header::RETRY_AFTER, "5"))
             }
-            _ => {}
+            _ => None,
+        };
+        if let Some(told) = told {
+            response.insert_header(told);
         }
         response.body(format!("{self}\n")).map_into_boxed_body()
     }

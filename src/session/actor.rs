@@ -52,7 +52,7 @@ pub struct Session {
     /// A change is with the Broker or the Router.
     changing: bool,
     /// Changes that wait for it.
-    waiting: Option<Box<VecDeque<Change>>>,
+    waiting: VecDeque<Change>,
     /// How it ended, once it has.
     ended: Option<Box<Ended>>,
     /// Messages in this second of the worker's clock.
@@ -78,7 +78,7 @@ impl Session {
             number,
             opened,
             changing: false,
-            waiting: None,
+            waiting: VecDeque::new(),
             ended: None,
             second: 0,
             messages: 0,
@@ -164,9 +164,8 @@ impl Session {
             });
             return;
         }
-        let waiting = self.waiting.get_or_insert_default();
-        if waiting.len() < MAX_WAITING_CHANGES {
-            waiting.push_back(change);
+        if self.waiting.len() < MAX_WAITING_CHANGES {
+            self.waiting.push_back(change);
         } else {
             self.ask(Input::TooManyChanges, ctx);
         }
@@ -231,11 +230,11 @@ impl Handler<ChangeApplied> for Session {
         if self.ask(Input::Applied, ctx) {
             return;
         }
-        if let Some(change) = self.waiting.as_mut().and_then(|waiting| waiting.pop_front()) {
+        if let Some(change) = self.waiting.pop_front() {
             self.change(change, ctx);
         }
-        if self.waiting.as_ref().is_some_and(|waiting| waiting.is_empty()) {
-            self.waiting = None;
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
         }
     }
 }

@@ -27,7 +27,7 @@ impl Setup {
 
     fn start(&self, state_dir: Option<&Path>) -> SourceHandle {
         let config = stellar::Config {
-            rpc_url: Some(self.url.clone()),
+            rpc_url: Some(crate::source::RpcUrl(self.url.clone())),
             start_ledger: self.start,
             poll_interval: crate::config::units::Time::millis(20),
             network_passphrase: Some(PASSPHRASE.into()),
