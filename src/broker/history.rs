@@ -250,3 +250,6 @@ fn events_back(rows: &[&Row], count: u64, head: Position) -> Position {
     }
     at
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,11 @@
 //!
 //! In: what sources and the server know of themselves, through [`Health`]. Out: `/livez` (the
 //! process answers), `/readyz` (every source delivers and the server is not about to stop: 200,
-//! else 503; JSON with the reasons either way) and `/metrics`.
+//! else 503; JSON with the reasons either way), `/metrics`, and `/debug/ledgers` (when recent ledgers
+//! were posted, on the machine's monotonic clock).
 
 use super::metrics::{CONTENT_TYPE, Metrics};
+use crate::source::Recent;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE as CONTENT_TYPE_HEADER};
 use actix_web::{HttpResponse, web};
 use serde::Serialize;
@@ -18,6 +20,9 @@ pub trait Health: Send + Sync + 'static {
 
     /// Whether the server is about to stop.
     fn draining(&self) -> bool;
+
+    /// The ledgers posted lately, by source name, oldest first.
+    fn recent(&self) -> Vec<(String, Vec<Recent>)>;
 }
 
 /// How a source is.
@@ -90,7 +95,8 @@ impl Admin {
         app.app_data(web::Data::new(self.clone()))
             .route("/livez", web::get().to(livez))
             .route("/readyz", web::get().to(readyz))
-            .route("/metrics", web::get().to(metrics));
+            .route("/metrics", web::get().to(metrics))
+            .route("/debug/ledgers", web::get().to(ledgers));
     }
 }
 
@@ -157,6 +163,17 @@ async fn metrics(admin: web::Data<Admin>) -> HttpResponse {
     }
 }
 
+/// When recent ledgers were posted, on the monotonic clock: what latency counts from.
+async fn ledgers(admin: web::Data<Admin>) -> HttpResponse {
+    let of_source = |(name, recent): (String, Vec<Recent>)| {
+        let ledger = |ledger: Recent| serde_json::json!({ "ledger": ledger.ledger, "posted_nanos": ledger.posted_nanos, "events": ledger.events });
+        (name, recent.into_iter().map(ledger).collect())
+    };
+    let sources: serde_json::Map<String, serde_json::Value> =
+        admin.health.recent().into_iter().map(of_source).collect();
+    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(sources)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +187,9 @@ mod tests {
         }
         fn draining(&self) -> bool {
             self.1
+        }
+        fn recent(&self) -> Vec<(String, Vec<Recent>)> {
+            vec![("main".to_owned(), vec![Recent { ledger: 42, posted_nanos: 7, events: 3 }])]
         }
     }
 
@@ -255,5 +275,12 @@ mod tests {
         assert!(body.contains("ledgercast_source_last_ledger{source=\"main\"} 42\n"), "{body}");
         assert!(body.contains("ledgercast_source_ready{source=\"main\"} 1\n"), "{body}");
         assert!(body.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn tells_when_ledgers_were_posted() {
+        let (status, _, body) = get("/debug/ledgers", Fixed(Vec::new(), false));
+        let expected = json!({ "main": [{ "ledger": 42, "posted_nanos": 7, "events": 3 }] });
+        assert_eq!((status, serde_json::from_str::<Value>(&body).unwrap()), (200, expected));
     }
 }

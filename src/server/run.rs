@@ -295,4 +295,8 @@ impl admin::Health for Health {
     fn draining(&self) -> bool {
         self.admission.is_draining()
     }
+
+    fn recent(&self) -> Vec<(String, Vec<source::Recent>)> {
+        self.sources.iter().map(|status| (status.name.to_string(), status.recent())).collect()
+    }
 }

@@ -1,0 +1,141 @@
+use super::*;
+use crate::event::{Body, Continuity, ContinuityKind, Event, EventKind, LedgerFacts, LedgerRef, Place};
+use proptest::prelude::*;
+
+fn batch(source: SourceNumber, ledger: u64, events: usize) -> LedgerBatch {
+    let event = |at: usize| Event {
+        id: format!("{ledger:03}-{at}").into(),
+        kind: EventKind::Ledger,
+        place: Place::new(at as u32, EventKind::Ledger, 0),
+        transaction_hash: None,
+        subjects: Vec::new(),
+        assets: Vec::new(),
+        body: Body::Ledger(LedgerFacts { transaction_count: 0, successful_count: 0, operation_count: 0 }),
+        native: None,
+    };
+    LedgerBatch {
+        source,
+        network: format!("test-{source}").into(),
+        epoch: 0,
+        ledger: LedgerRef { index: ledger, hash: None, parent: None, closed_at: 0 },
+        continuity: None,
+        events: (0..events).map(event).collect(),
+        native: None,
+    }
+}
+
+fn append(history: &History, source: SourceNumber, ledger: u64, events: usize) -> Option<u64> {
+    history.append(batch(source, ledger, events), Instant::now()).map(|entry| entry.sequence)
+}
+
+/// Reads on from a position to the head: (source, ledger, event) of everything, or what is gone.
+fn read_on(history: &History, sources: &[SourceNumber], mut at: Position) -> Option<Vec<(SourceNumber, u64, u32)>> {
+    let mut read = Vec::new();
+    loop {
+        match history.read(sources, at, history.head()) {
+            Read::Entry(entry, from) => {
+                let events = from..entry.len();
+                read.extend(events.map(|event| (entry.batch.source, entry.batch.ledger.index, event)));
+                at = Position::after(entry.sequence);
+            }
+            Read::Newest => return Some(read),
+            Read::Gone => return None,
+        }
+    }
+}
+
+#[test]
+fn what_a_source_repeats_is_dropped() {
+    let history = History::new(2, 0, 1 << 20);
+    assert_eq!(append(&history, 0, 7, 1), Some(1));
+    assert_eq!(append(&history, 0, 7, 1), None);
+    assert_eq!(append(&history, 0, 6, 1), None);
+    assert_eq!(append(&history, 1, 6, 1), Some(2));
+    assert_eq!(append(&history, 0, 8, 1), Some(3));
+    // A break allows a lower number: the network began anew.
+    let mut reset = batch(0, 1, 1);
+    reset.epoch = 1;
+    let (from_ledger, to_ledger, reason) = (1, 8, String::new());
+    reset.continuity = Some(Continuity { kind: ContinuityKind::Reset, from_ledger, to_ledger, reason });
+    assert!(history.append(reset, Instant::now()).is_some());
+}
+
+#[test]
+fn the_budget_gives_up_the_oldest_and_says_so() {
+    let weight = batch(0, 1, 3).weight();
+    let history = History::new(1, 0, weight * 4);
+    for ledger in 1..=10 {
+        append(&history, 0, ledger, 3);
+    }
+    let (ledgers, bytes) = history.sizes()[0];
+    assert!(ledgers == 4 && bytes <= weight * 4, "{ledgers} ledgers, {bytes} bytes");
+    assert!(read_on(&history, &[0], Position::after(5)).is_none());
+    assert_eq!(read_on(&history, &[0], Position::after(6)).unwrap().len(), 12);
+    // A ledger that was read in part is gone as well.
+    assert!(read_on(&history, &[0], Position { sequence: 6, event: 1 }).is_none());
+    assert_eq!(read_on(&history, &[0], Position { sequence: 7, event: 1 }).unwrap().len(), 11);
+}
+
+#[test]
+fn a_busy_source_does_not_push_out_a_quiet_one() {
+    let history = History::new(2, 0, batch(0, 1, 3).weight() * 2);
+    append(&history, 0, 1, 3);
+    for ledger in 1..=50 {
+        append(&history, 1, ledger, 3);
+    }
+    assert_eq!(read_on(&history, &[0], Position::default()).unwrap().len(), 3);
+    assert!(read_on(&history, &[0, 1], Position::default()).is_none());
+}
+
+#[test]
+fn dropped_counts_also_what_is_gone() {
+    let weight = batch(0, 1, 5).weight();
+    let history = History::new(1, 0, weight * 4);
+    for ledger in 1..=20 {
+        append(&history, 0, ledger, 5);
+    }
+    // Opened after ledger 2; 17 to 20 are kept.
+    let opened = Opened { at: Position::after(2), events: 10 };
+    let begin = history.begin(&[0], opened, 1000);
+    assert_eq!((begin.at, begin.dropped), (Position::after(16), 70));
+    // And at most so many: into the middle of a ledger.
+    let begin = history.begin(&[0], opened, 7);
+    assert_eq!((begin.at, begin.dropped), (Position { sequence: 19, event: 3 }, 83));
+    let begin = history.begin(&[0], opened, 0);
+    assert_eq!((begin.at, begin.dropped), (Position::after(20), 90));
+    let live = Opened { at: Position::after(20), events: 100 };
+    assert_eq!(history.begin(&[0], live, 1000), Begin { at: Position::after(20), dropped: 0 });
+}
+
+proptest! {
+    /// Wherever a session opened and however little it may have: what it gets is the end of the
+    /// stream without a hole, and what it gets and what was dropped are together all there was.
+    #[test]
+    fn begin_is_exact(
+        ledgers in proptest::collection::vec((0u16..3, 1usize..6), 1..40),
+        opened_at in 0usize..40,
+        at_most in 0u64..60,
+        sources in proptest::sample::subsequence(vec![0u16, 1, 2], 1..=3),
+        kept in 1usize..30,
+    ) {
+        let history = History::new(3, 0, batch(0, 1, 3).weight() * kept);
+        let mut all = Vec::new();
+        let mut opened = Opened::default();
+        for (at, (source, events)) in ledgers.iter().enumerate() {
+            if at == opened_at {
+                let events = all.len() as u64;
+                opened = Opened { at: Position::after(at as u64), events };
+            }
+            append(&history, *source, at as u64 + 1, *events);
+            if sources.contains(source) {
+                all.extend((0..*events as u32).map(|event| (*source, at as u64 + 1, event)));
+            }
+        }
+        let begin = history.begin(&sources, opened, at_most);
+        let read = read_on(&history, &sources, begin.at).expect("it begins at what is kept");
+        prop_assert!(all.ends_with(&read));
+        let since = all.len() as u64 - opened.events;
+        prop_assert_eq!(read.len() as u64 + begin.dropped, since);
+        prop_assert!(read.len() as u64 <= at_most);
+    }
+}
