@@ -10,7 +10,7 @@
 //! What always holds: equal inputs give equal actions, so every dialect is tested by transcripts
 //! (`tests/data/<dialect>/`), run through the bare state machine and through a real socket.
 //!
-//! Adding a dialect: one folder, and one line in each list of [`table`].
+//! Adding a dialect: one folder, and one line in each list of `table.rs`.
 
 pub mod flow;
 pub mod frame;

@@ -27,7 +27,7 @@ pub enum AmountError {
     /// Not of the form `123` or `123.45`: a sign, an exponent, a blank, an empty part.
     #[error("not a plain decimal number such as 100 or 0.5")]
     Malformed,
-    /// More than [`MAX_DIGITS`] digits before or after the point.
+    /// More than 78 digits before or after the point.
     #[error("more than {MAX_DIGITS} digits before or after the point")]
     TooLong,
 }

@@ -97,7 +97,7 @@ fn dropped_counts_also_what_is_gone() {
     // Opened after ledger 2; 17 to 20 are kept.
     let opened = Opened { at: Position::after(2), events: 10 };
     let begin = history.begin(&[0], opened, 1000);
-    assert_eq!((begin.at, begin.dropped), (Position::after(16), 70));
+    assert_eq!((begin.at, begin.dropped), (Position { sequence: 17, event: 0 }, 70));
     // And at most so many: into the middle of a ledger.
     let begin = history.begin(&[0], opened, 7);
     assert_eq!((begin.at, begin.dropped), (Position { sequence: 19, event: 3 }, 83));
