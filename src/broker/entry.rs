@@ -86,6 +86,7 @@ impl StreamEntry {
             if render.kinds().contains(self.batch.events[index as usize].kind) {
                 render.event(&self.batch, index as usize, &mut frames);
             }
+            renderings.count(frames.count());
             let bytes = frames.into_bytes();
             self.count_rendered(bytes.len());
             bytes

@@ -3,6 +3,7 @@
 use crate::dialect::frame::Frames;
 use crate::event::{Continuity, KindSet, LedgerBatch};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The number of a form of writing, given at start. Mounts with equal settings share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +30,8 @@ pub trait Render: Send + Sync + 'static {
 #[derive(Default)]
 pub struct Renderings {
     list: Vec<Arc<dyn Render>>,
+    /// Frames written and not yet counted by [`Renderings::take_count`].
+    written: AtomicU64,
 }
 
 impl Renderings {
@@ -45,6 +48,16 @@ impl Renderings {
     /// The rendering of a number that `register` gave.
     pub fn get(&self, id: RenderingId) -> &dyn Render {
         &*self.list[usize::from(id.0)]
+    }
+
+    /// Frames were written.
+    pub(super) fn count(&self, frames: u32) {
+        self.written.fetch_add(frames.into(), Ordering::Relaxed);
+    }
+
+    /// How many frames were written since it was last asked.
+    pub fn take_count(&self) -> u64 {
+        self.written.swap(0, Ordering::Relaxed)
     }
 
     /// How many there are.

@@ -88,9 +88,9 @@ settings! {
         /// Values (accounts, assets, kinds and so on) in all filters of one session together. Default 1000:
         /// a whole portfolio, and still little in the index.
         pub values_per_session: u32 = 1_000,
-        /// Bytes that a connection may have sent and the server not yet taken; beyond, reading pauses. The
-        /// largest single message is the dialect's. Default 64KiB: a few messages; times all connections it
-        /// must fit into memory.
+        /// Bytes that one client may have under way towards us: sent and not yet read, or answers that it caused
+        /// and does not read. Beyond, it is not read from. The largest single message is the dialect's.
+        /// Default 64KiB: a few messages; times all connections it must fit into memory.
         pub inbound_bytes: Size = Size::kib(64),
         /// How long waiting bytes may all stay unsent before a client counts as gone. Default 10s: a
         /// phone changing networks survives, a dead peer does not hold its place.

@@ -2,8 +2,10 @@
 //! head, so that they hold whichever way a request came in.
 
 use actix_http::{Method, RequestHead, Response, StatusCode, Version, body::BoxBody, header};
+use crate::config::Network;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::net::IpAddr;
 
 /// Why a handshake is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -115,4 +117,49 @@ pub fn check(head: &RequestHead) -> Result<(), Refusal> {
 /// The answer to a good handshake.
 pub fn accept(head: &RequestHead) -> Response<()> {
     actix_http::ws::handshake_response(head).finish().drop_body()
+}
+
+/// Who the client is: the peer, or behind trusted proxies the right-most hop of `X-Forwarded-For`
+/// that is none of them. Anything to the left of it anybody could have written.
+pub fn client(head: &RequestHead, peer: IpAddr, trusted: &[Network]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
+    let mut client = peer;
+    let lines: Vec<&str> =
+        head.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
+    for hop in lines.iter().flat_map(|line| line.split(',')).rev() {
+        if !is_trusted(client) {
+            break;
+        }
+        // A hop that is no address cannot be believed, nor what stands before it.
+        let Ok(address) = hop.trim().parse() else { break };
+        client = address;
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_http::header::{HeaderName, HeaderValue};
+
+    fn head(lines: &[&'static str]) -> RequestHead {
+        let mut head = RequestHead::default();
+        for line in lines {
+            head.headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_static(line));
+        }
+        head
+    }
+
+    #[test]
+    fn only_trusted_proxies_are_believed() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let trusted: Vec<Network> = vec!["10.0.0.0/8".parse().unwrap(), "192.0.2.9".parse().unwrap()];
+        let of = |lines: &[&'static str], peer: &str| client(&head(lines), address(peer), &trusted);
+        assert_eq!(of(&["203.0.113.1"], "198.51.100.1"), address("198.51.100.1"));
+        assert_eq!(of(&["203.0.113.1"], "10.1.1.1"), address("203.0.113.1"));
+        assert_eq!(of(&["6.6.6.6, 203.0.113.1, 10.2.2.2"], "10.1.1.1"), address("203.0.113.1"));
+        assert_eq!(of(&["6.6.6.6, 203.0.113.1", "192.0.2.9"], "10.1.1.1"), address("203.0.113.1"));
+        assert_eq!(of(&["6.6.6.6, nonsense"], "10.1.1.1"), address("10.1.1.1"));
+        assert_eq!(of(&[], "10.1.1.1"), address("10.1.1.1"));
+    }
 }

@@ -5,6 +5,7 @@ use super::admission::Admission;
 use super::handshake::{self, Refusal};
 use super::page;
 use crate::broker::{MountEntry, Router};
+use crate::config::Network;
 use crate::dialect::{Dialect, Opening};
 use crate::session::{self, Handover, Shared, Worker};
 use actix::Actor;
@@ -35,6 +36,10 @@ pub struct Listener {
     pub admission: Arc<Admission>,
     /// A client has this long to send its handshake.
     pub handshake_timeout: Duration,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Arc<[Network]>,
+    /// Bytes that the kernel holds of what a client sent and we have not read.
+    pub receive_buffer: usize,
     /// Bytes that the kernel holds for one socket. Unset it grows to megabytes for each client
     /// that does not read.
     pub send_buffer: usize,
@@ -70,7 +75,8 @@ impl Listener {
         builder.listen("clients", socket, move || {
             let worker = worker_of_this_thread(&shared);
             let listener = Rc::new(self.clone());
-            let (send_buffer, handshake_timeout) = (self.send_buffer, self.handshake_timeout);
+            let (send_buffer, receive_buffer) = (self.send_buffer, self.receive_buffer);
+            let handshake_timeout = self.handshake_timeout;
             let mounts = self.mounts.clone();
             let app = actix_web::App::new().configure(move |config| routes(config, &mounts));
             HttpService::build()
@@ -78,7 +84,9 @@ impl Listener {
                 .tcp_nodelay(true)
                 .on_connect_ext(move |socket: &TcpStream, _| {
                     // A socket that refuses it works all the same.
-                    let _ = socket2::SockRef::from(socket).set_send_buffer_size(send_buffer);
+                    let socket = socket2::SockRef::from(socket);
+                    let _ = socket.set_send_buffer_size(send_buffer);
+                    let _ = socket.set_recv_buffer_size(receive_buffer);
                 })
                 .upgrade(fn_service(move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
                     upgrade(request, framed, listener.clone(), worker.clone())
@@ -125,6 +133,7 @@ async fn upgrade(
     worker: Rc<Worker>,
 ) -> Result<(), actix_web::Error> {
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    let peer = handshake::client(request.head(), peer, &listener.trusted_proxies);
     let mut parts = framed.into_parts();
     // Answers to requests before this one on the same connection go out first.
     let mut to_write = std::mem::take(&mut parts.write_buf);

@@ -85,6 +85,7 @@ impl Server {
             history,
             renderings,
             limits: SessionLimits {
+                inbound: limits.inbound_bytes.bytes(),
                 outbox: Bound::of(limits.outbox.bytes()),
                 stall: limits.stall.0,
                 messages_per_second: limits.messages_per_second,
@@ -118,6 +119,8 @@ impl Server {
                 admission: admission.clone(),
                 handshake_timeout: limits.handshake.0,
                 send_buffer: limits.send_buffer.bytes(),
+                receive_buffer: limits.inbound_bytes.bytes(),
+                trusted_proxies: limits.trusted_proxies.as_slice().into(),
             };
             let key = || "listeners".to_owned();
             clients = listener.add_to(clients, socket, &shared).map_err(|error| ListenError {

@@ -197,10 +197,18 @@ impl Actor for Session {
     type Context = SessionContext;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        if let Some(slot) = self.worker.sessions.borrow_mut().slot_of(self.number) {
-            slot.session = Some(ctx.address());
+        let draining = {
+            let mut sessions = self.worker.sessions.borrow_mut();
+            if let Some(slot) = sessions.slot_of(self.number) {
+                slot.session = Some(ctx.address());
+            }
+            sessions.draining
+        };
+        if draining {
+            self.end(Ending::Shutdown, 0, ctx);
+        } else {
+            self.ask(Input::Opened, ctx);
         }
-        self.ask(Input::Opened, ctx);
     }
 
     fn stopped(&mut self, _: &mut Self::Context) {

@@ -30,6 +30,8 @@ pub struct Connection {
     scanner: Scanner,
     number: SessionRef,
     limit: Limit,
+    /// The client's side of the socket is shut.
+    eof: bool,
     /// Our side of the socket is shut.
     shut: bool,
     /// Counts the connection until the task is over; kept for its `Drop`.
@@ -69,6 +71,7 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
         scanner: Scanner::default(),
         number,
         limit: Limit { max_message: manners.max_message, discard_up_to },
+        eof: false,
         shut: false,
         _place: handover.place,
     };
@@ -124,10 +127,8 @@ impl Connection {
                 true
             }
             Poll::Ready(_) => {
+                self.eof = true;
                 self.link.inbound_ended.set(true);
-                if self.actor.is_none() {
-                    self.link.give_up();
-                }
                 true
             }
         }
@@ -152,7 +153,7 @@ impl Future for Connection {
                             Poll::Pending => {}
                         }
                     }
-                    if self.link.inbound_ended.get() && self.shut {
+                    if self.eof && self.shut {
                         return Poll::Ready(());
                     }
                 }
@@ -163,8 +164,9 @@ impl Future for Connection {
                     }
                 }
             }
-            let read = self.actor.is_none() || self.link.may_read();
-            if read && !(self.link.inbound_ended.get() && self.actor.is_some()) {
+            // Without an actor input is swallowed, so that the close is not turned into a reset.
+            let wanted = !self.link.inbound_ended.get() && self.link.may_read(&self.worker);
+            if !self.eof && (self.actor.is_none() || wanted) {
                 progress |= self.poll_socket(cx);
             }
             if !progress {

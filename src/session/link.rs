@@ -19,8 +19,6 @@ use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A client that causes more waiting output than this is not read from until it reads.
-const MAX_CAUSED: usize = 64 << 10;
 /// Chunks that most writes have at most; more take the longer way.
 const FEW_CHUNKS: usize = 16;
 
@@ -268,8 +266,9 @@ impl Link {
 
     /// Whether the client may cause more work: the actor has handled what was read and the client
     /// reads its answers.
-    pub(super) fn may_read(&self) -> bool {
-        self.inbound.borrow().is_empty() && self.outbox.borrow().caused_by_client() < MAX_CAUSED
+    pub(super) fn may_read(&self, worker: &Worker) -> bool {
+        let caused = self.outbox.borrow().caused_by_client();
+        self.inbound.borrow().is_empty() && caused < worker.shared.limits.inbound
     }
 
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {

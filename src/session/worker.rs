@@ -16,6 +16,8 @@ const READ_BUFFER: usize = 16 << 10;
 pub struct SessionLimits {
     /// Bytes of ledger data that may wait for a socket.
     pub outbox: Bound,
+    /// Bytes that a client may have under way: beyond, it is not read from.
+    pub inbound: usize,
     /// A session from which no byte has left for this long while bytes wait is closed.
     pub stall: Duration,
     /// Messages that a client may send in a second.
@@ -121,6 +123,7 @@ impl Worker {
     pub fn hand_over_counts(&self) {
         let metrics = &self.shared.metrics;
         metrics.written(self.counters.bytes.take(), self.counters.writes.take());
+        metrics.frames_rendered(self.shared.renderings.take_count());
         for (dialect, counters) in self.shared.mounts.iter().zip(&self.counters.by_mount) {
             metrics.frames_queued(dialect, counters.deliveries.take());
             metrics.inbound_messages(dialect, counters.messages.take());

@@ -204,11 +204,9 @@ impl Sessions {
     /// Tells a session to close, once.
     fn end(&mut self, slot: u32, ending: Ending, lag: u64) {
         let Some(entry) = self.slot(slot) else { return };
-        if !entry.ending {
+        if let (Some(session), false) = (&entry.session, entry.ending) {
             entry.ending = true;
-            if let Some(session) = &entry.session {
-                session.do_send(crate::session::End { ending, lag });
-            }
+            session.do_send(crate::session::End { ending, lag });
         }
     }
 }
@@ -269,6 +267,7 @@ impl Handler<Drain> for Router {
     type Result = ();
     fn handle(&mut self, _: Drain, _: &mut Self::Context) {
         let mut sessions = self.worker.sessions.borrow_mut();
+        sessions.draining = true;
         for slot in sessions.slots() {
             sessions.end(slot, Ending::Shutdown, 0);
         }

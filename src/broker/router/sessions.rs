@@ -98,6 +98,8 @@ pub struct Sessions {
     /// By source: the subscriptions that are no group's.
     pub indexes: Vec<Index>,
     hungry: VecDeque<u32>,
+    /// The server stops: who is not told yet is told at its start.
+    pub draining: bool,
     /// A ledger is being taken round.
     pub job_runs: bool,
     /// Sequence of the newest ledger that was taken round.
@@ -115,6 +117,7 @@ impl Sessions {
             groups: Vec::new(),
             indexes: (0..sources).map(|_| Index::new()).collect(),
             hungry: VecDeque::new(),
+            draining: false,
             job_runs: false,
             head: 0,
             events: vec![0; sources],
