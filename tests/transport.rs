@@ -74,6 +74,8 @@ fn handshakes() {
         assert_eq!(answer.status, status, "{to}: {answer:?}");
     }
     assert_eq!(get(server.clients, "/ws").unwrap().status, 426);
+    let post = "POST /ws HTTP/1.1\r\nHost: test\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+    assert_eq!(refused(&server, post).status, 405);
     assert_eq!(get(server.clients, "/other").unwrap().status, 404);
     assert_eq!(get(server.clients, "/").unwrap().status, 200);
 
