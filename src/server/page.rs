@@ -1,7 +1,8 @@
 //! The pages that a browser finds on a listener.
 
+use super::handshake::Refusal;
 use actix_web::http::header;
-use actix_web::{HttpResponse, Responder};
+use actix_web::{HttpRequest, HttpResponse, Responder};
 
 /// A page that shows the stream of this listener as it comes.
 const INDEX: &str = include_str!("page.html");
@@ -17,8 +18,12 @@ pub async fn index() -> impl Responder {
         .body(INDEX)
 }
 
-/// What a plain GET of a WebSocket's path gets.
-pub async fn upgrade_required() -> impl Responder {
+/// What a plain GET of a WebSocket's path gets. A handshake with a body in chunks comes here as well:
+/// for the HTTP stack it asks for no upgrade.
+pub async fn upgrade_required(request: HttpRequest) -> HttpResponse {
+    if request.headers().contains_key(header::TRANSFER_ENCODING) {
+        return Refusal::Body.response().into();
+    }
     HttpResponse::UpgradeRequired()
         .insert_header((header::UPGRADE, "websocket"))
         .insert_header((header::CONNECTION, "Upgrade"))

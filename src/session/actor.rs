@@ -128,6 +128,8 @@ impl Session {
     /// The same for a session that is `lag` ledgers behind.
     fn ask_behind(&mut self, input: Input<'_>, lag: u64, ctx: &mut SessionContext) -> bool {
         let mut output = Output::default();
+        // Where the server has a word for it, metrics use that one for every dialect.
+        let word = if let Input::Ending(ending) = &input { Some(ending.name()) } else { None };
         self.dialect.handle(input, self.link.opened.elapsed(), &mut output);
         // A last word must not be overtaken by the close that follows it.
         let last_words = output.actions.iter().any(|action| matches!(action, Action::Close { .. }));
@@ -142,7 +144,7 @@ impl Session {
                     }
                 }
                 Action::Close { code, reason } => {
-                    self.told(Some(code), reason, true, lag);
+                    self.told(Some(code), word.unwrap_or(reason), true, lag);
                     self.link.close(frame::close(Some(code), reason), false, &self.worker);
                     ctx.stop();
                     return true;

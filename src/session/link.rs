@@ -152,9 +152,11 @@ impl Link {
             if written > 0 {
                 outbox.keep_half_sent(chunks[taken].slice(written..));
                 taken += 1;
-                // The socket is full, or soon will be: the ordinary way arms the waker.
-                self.drain(outbox, worker);
-                break;
+                // Mostly the socket is full now, and this arms the waker. If it took the rest after all,
+                // nobody is armed: what follows must be written as well, or it would wait for ever.
+                if !self.drain(outbox, worker) {
+                    break;
+                }
             }
         }
         taken

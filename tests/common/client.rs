@@ -1,0 +1,130 @@
+//! A Flow client, as its users write it: a WebSocket library and JSON.
+
+use super::PATIENCE;
+use futures_util::{SinkExt, StreamExt};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Bytes, Message};
+
+pub const WELCOME: &str = r#"{"type":"welcome","message":"Please send registration message to begin receiving events","format":{"type":"register","filters":{"types":[],"account_ids":[],"asset_codes":[],"min_amount":""}}}"#;
+
+/// What a client gets.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Got {
+    Text(String),
+    Pong(Vec<u8>),
+    Close(u16, String),
+    /// The connection ended without a close frame.
+    Gone,
+}
+
+/// One connection.
+pub struct Client {
+    socket: WebSocketStream<TcpStream>,
+}
+
+/// What is read of an event.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Head {
+    #[serde(rename = "type")]
+    pub kind: String,
+    #[serde(default)]
+    pub id: String,
+    #[serde(default)]
+    pub ledger: u64,
+}
+
+impl Head {
+    pub fn of(text: &str) -> Head {
+        serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+}
+
+impl Client {
+    /// Connects and reads the welcome.
+    pub async fn connect(address: SocketAddr) -> Client {
+        let mut client = Client::try_connect(address).await.expect("the server takes clients");
+        assert_eq!(client.next().await, Got::Text(WELCOME.to_owned()));
+        client
+    }
+
+    pub async fn try_connect(address: SocketAddr) -> Option<Client> {
+        let connect = async {
+            let stream = TcpStream::connect(address).await.ok()?;
+            let (socket, _) = tokio_tungstenite::client_async(format!("ws://{address}/ws"), stream).await.ok()?;
+            Some(Client { socket })
+        };
+        timeout(PATIENCE, connect).await.expect("a handshake takes less")
+    }
+
+    pub async fn register(&mut self, filters: &Value) {
+        self.text(json!({"type": "register", "filters": filters}).to_string()).await;
+    }
+
+    pub async fn text(&mut self, text: String) {
+        self.send(Message::text(text)).await;
+    }
+
+    pub async fn send(&mut self, message: Message) {
+        timeout(PATIENCE, self.socket.send(message)).await.expect("the server reads").expect("the server is there");
+    }
+
+    pub async fn ping(&mut self, payload: &'static [u8]) {
+        self.send(Message::Ping(Bytes::from_static(payload))).await;
+    }
+
+    /// The next thing that comes; pings from the server are answered and left out.
+    pub async fn next(&mut self) -> Got {
+        timeout(PATIENCE, self.receive()).await.expect("something comes")
+    }
+
+    /// The same without patience, for `select!`.
+    pub async fn receive(&mut self) -> Got {
+        loop {
+            return match self.socket.next().await {
+                None | Some(Err(_)) => Got::Gone,
+                Some(Ok(Message::Text(text))) => Got::Text(text.as_str().to_owned()),
+                Some(Ok(Message::Pong(payload))) => Got::Pong(payload.to_vec()),
+                Some(Ok(Message::Close(frame))) => match frame {
+                    Some(frame) => Got::Close(u16::from(frame.code), frame.reason.as_str().to_owned()),
+                    None => Got::Close(u16::from(CloseCode::Status), String::new()),
+                },
+                Some(Ok(Message::Ping(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Binary(bytes))) => panic!("Flow sends no binary: {bytes:?}"),
+            };
+        }
+    }
+
+    /// The next text.
+    pub async fn next_text(&mut self) -> String {
+        match self.next().await {
+            Got::Text(text) => text,
+            other => panic!("a text was expected: {other:?}"),
+        }
+    }
+
+    /// Registers anew and gives the answer; events before it go to `events`.
+    pub async fn registered(&mut self, filters: &Value, events: &mut Vec<String>) -> Value {
+        self.register(filters).await;
+        loop {
+            let text = self.next_text().await;
+            if text.starts_with(r#"{"type":"registered""#) {
+                return serde_json::from_str(&text).unwrap();
+            }
+            assert!(!text.starts_with(r#"{"type":"error""#), "{text}");
+            events.push(text);
+        }
+    }
+
+    /// Closes, as a library does, and waits for the answer.
+    pub async fn close(mut self) {
+        // The server may have closed meanwhile.
+        let _ = timeout(PATIENCE, self.socket.close(None)).await;
+        while !matches!(self.next().await, Got::Close(..) | Got::Gone) {}
+    }
+}

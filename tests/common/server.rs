@@ -1,0 +1,266 @@
+//! The real program as a process: the server, and the embedded ledger alone.
+
+use super::http::{self, Answer};
+use super::{PATIENCE, pause, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The program.
+pub fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ledgercast"));
+    command.env_remove("RUST_LOG").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// A process that is killed with its value. What it writes is read on, so that it never waits.
+pub struct Process {
+    child: Child,
+    out: Arc<Mutex<String>>,
+    err: Arc<Mutex<String>>,
+}
+
+impl Process {
+    pub fn start(arguments: &[&str]) -> Process {
+        let mut child = program().args(arguments).spawn().expect("the program starts");
+        let out = collect(child.stdout.take().expect("it is piped"));
+        let err = collect(child.stderr.take().expect("it is piped"));
+        Process { child, out, err }
+    }
+
+    pub fn stdout(&self) -> String {
+        self.out.lock().unwrap().clone()
+    }
+
+    pub fn stderr(&self) -> String {
+        self.err.lock().unwrap().clone()
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until `find` finds something in what the process wrote.
+    fn wait_for<T>(&mut self, what: &str, find: impl Fn(&Process) -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = find(self) {
+                return found;
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < end,
+                "no {what} ({ended:?}): {}{}",
+                self.stdout(),
+                self.stderr()
+            );
+            pause(Duration::from_millis(10));
+        }
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(self.child.id() as i32).expect("a process has an id");
+        kill_process(id, signal).expect("it is ours and not waited for yet");
+    }
+
+    /// Ends at once, as by `kill -9`.
+    pub fn kill(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits for the end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        wait_until("the process ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.expect("it was waited for")
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Memory in use, bytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("every process has it");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// Open descriptors.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).unwrap().count()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            let log = self.stderr();
+            let from = log.len().saturating_sub(4000);
+            eprintln!("--- the end of its log:\n{}", log.get(from..).unwrap_or(&log));
+        }
+    }
+}
+
+fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let collected = text.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            let mut text = collected.lock().unwrap();
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+    text
+}
+
+/// `ledgercast devnet`.
+pub struct Devnet {
+    pub process: Process,
+    pub address: SocketAddr,
+}
+
+impl Devnet {
+    /// On a free port.
+    pub fn start(rate: &str, events: u32) -> Devnet {
+        Devnet::start_at("127.0.0.1:0".parse().unwrap(), rate, events)
+    }
+
+    pub fn start_at(listen: SocketAddr, rate: &str, events: u32) -> Devnet {
+        let (listen, events) = (listen.to_string(), events.to_string());
+        let mut process =
+            Process::start(&["devnet", "--listen", &listen, "--rate", rate, "--events-per-ledger", &events]);
+        let address = process.wait_for("address of the devnet", |process| {
+            let out = process.stdout();
+            let url = out.lines().find_map(|line| line.strip_prefix("devnet: Stellar RPC at http://"))?.to_owned();
+            url.parse().ok()
+        });
+        Devnet { process, address }
+    }
+
+    pub fn rpc(&self, method: &str, params: Value) -> Value {
+        http::rpc(self.address, method, params)
+    }
+
+    /// The newest closed ledger.
+    pub fn latest(&self) -> u64 {
+        self.rpc("getHealth", json!(null))["latestLedger"].as_u64().expect("a number")
+    }
+}
+
+/// Settings for tests: one source, one Flow mount, everything else as it is set in `more`.
+pub fn settings(rpc: SocketAddr, more: &str) -> String {
+    settings_with(rpc, "{}", more)
+}
+
+/// The same with the Flow mount's `config`.
+pub fn settings_with(rpc: SocketAddr, flow: &str, more: &str) -> String {
+    format!(
+        "sources:\n  devnet:\n    type: stellar_rpc\n    config: {{ rpc_url: 'http://{rpc}', poll_interval: 50ms }}\n\
+         listeners:\n  - bind: 127.0.0.1:0\n    mounts:\n      \
+         - {{ dialect: flow, path: /ws, sources: [devnet], config: {flow} }}\n\
+         admin: {{ bind: 127.0.0.1:0 }}\n{more}\n"
+    )
+}
+
+/// `ledgercast serve`.
+pub struct Server {
+    pub process: Process,
+    /// Where clients connect.
+    pub clients: SocketAddr,
+    /// Where operators ask.
+    pub admin: SocketAddr,
+    /// Holds the settings file.
+    _folder: Option<TempDir>,
+}
+
+impl Server {
+    /// With a settings file.
+    pub fn start(settings: &str) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("settings.yaml");
+        std::fs::write(&file, settings).unwrap();
+        let mut process = Process::start(&["serve", "--config", path(&file), "--log", "json"]);
+        let (clients, admin) = process.wait_for("line that it listens", |process| {
+            let log = process.stderr();
+            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let line = lines.into_iter().find(|line| line["message"] == "listening")?;
+            let clients = match &line["clients"] {
+                Value::Array(list) => list[0].as_str()?.to_owned(),
+                other => other.as_str()?.trim_matches(['[', ']']).split(',').next()?.to_owned(),
+            };
+            Some((clients.parse().ok()?, line["admin"].as_str()?.parse().ok()?))
+        });
+        Server { process, clients, admin, _folder: Some(folder) }
+    }
+
+    /// The demo, with its own embedded ledger.
+    pub fn demo(rate: &str, events: u32) -> Server {
+        let events = events.to_string();
+        let mut process = Process::start(&[
+            "serve",
+            "--bind",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+            "--devnet-rate",
+            rate,
+            "--devnet-events-per-ledger",
+            &events,
+        ]);
+        let (clients, admin) = process.wait_for("banner", |process| {
+            let out = process.stdout();
+            let word = |name: &str, start: &str, end: &str| {
+                let line = out.lines().find_map(|line| line.trim().strip_prefix(name))?;
+                let (_, rest) = line.split_once(start)?;
+                rest.split_once(end)?.0.parse().ok()
+            };
+            Some((word("Clients", "ws://", "/ws")?, word("Operators", "http://", "/readyz")?))
+        });
+        Server { process, clients, admin, _folder: None }
+    }
+
+    pub fn readyz(&self) -> Answer {
+        http::get(self.admin, "/readyz").expect("the admin listener answers")
+    }
+
+    pub fn wait_ready(&self) {
+        wait_until("the server is ready", || self.readyz().status == 200);
+    }
+
+    /// A sample of /metrics by its name and labels; 0 where it is not there yet.
+    pub fn metric(&self, sample: &str) -> f64 {
+        let text = http::get(self.admin, "/metrics").expect("the admin listener answers").body;
+        let line = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ').map(str::to_owned));
+        line.map_or(0.0, |value| value.trim().parse().unwrap())
+    }
+
+    /// Open Flow sessions.
+    pub fn sessions(&self) -> u64 {
+        self.metric("ledgercast_sessions_open{dialect=\"flow\"}") as u64
+    }
+
+    /// SIGTERM, then the exit status.
+    pub fn stop(&mut self) -> ExitStatus {
+        self.process.signal(Signal::TERM);
+        self.process.wait()
+    }
+}
+
+/// A path as an argument.
+pub fn path(path: &Path) -> &str {
+    path.to_str().expect("paths of tests are plain")
+}
