@@ -2,7 +2,7 @@
 //! subscription begins.
 
 use super::router::{Advance, Apply, Router, SessionRef};
-use super::{Append, Begin, History, MAX_UNTAKEN, Opened, Position, StreamEntry};
+use super::{Append, Begin, History, Opened, Position, StreamEntry};
 use crate::dialect::{Change, Start};
 use crate::event::{EventKind, SourceNumber};
 use crate::server::metrics::Metrics;
@@ -94,12 +94,20 @@ impl Broker {
     }
 }
 
+/// Without it every session would be open and silent.
+impl Drop for Broker {
+    fn drop(&mut self) {
+        super::end_if_panicking("broker");
+    }
+}
+
 impl Actor for Broker {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        // Room for what all sources may have untaken, so that none of it waits outside.
-        ctx.set_mailbox_capacity((self.names.len() + 1) * MAX_UNTAKEN);
+        // No capacity of its own: what waits here is bounded by the senders (see `Append` and
+        // `Register`), and a message parked outside of the mailbox could be overtaken.
+        ctx.set_mailbox_capacity(0);
     }
 }
 

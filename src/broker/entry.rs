@@ -146,8 +146,9 @@ impl StreamEntry {
     }
 
     fn count_rendered(&self, bytes: usize) {
-        self.rendered_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // The source first: whoever gives the entry up meanwhile takes off no more than was added.
         self.rendered_of_source.fetch_add(bytes, Ordering::Relaxed);
+        self.rendered_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Takes what was rendered of it off its source's count. Readers that still hold the entry may

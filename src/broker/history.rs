@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// A place in the stream of all sources: everything before it has been delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Position {
     /// Broker sequence of the ledger that is read next, or of a ledger before the next one.
     pub sequence: u64,
@@ -163,6 +163,11 @@ impl History {
         Some(entry)
     }
 
+    /// Events before a position, by source.
+    pub fn events_before(&self, at: Position) -> Vec<u64> {
+        self.rows().by_source.iter().map(|row| row.events_before(at)).collect()
+    }
+
     /// Sequence of the newest ledger.
     pub fn head(&self) -> u64 {
         self.rows().head
@@ -207,7 +212,7 @@ impl History {
     pub fn ledger_at(&self, source: SourceNumber, at: Position) -> Option<Arc<StreamEntry>> {
         let rows = self.rows();
         let row = &rows.by_source[usize::from(source)];
-        let through = if at.is_boundary() && at.event == 0 { at.sequence.saturating_sub(1) } else { at.sequence };
+        let through = if at.event == 0 { at.sequence.saturating_sub(1) } else { at.sequence };
         let index = row.entries.partition_point(|entry| entry.sequence <= through);
         index.checked_sub(1).and_then(|index| row.entries.get(index)).cloned()
     }
@@ -218,8 +223,8 @@ impl History {
         let rows = self.rows();
         let rows_of: Vec<&Row> = sources.iter().map(|source| &rows.by_source[usize::from(*source)]).collect();
         let gone = Position::after(rows_of.iter().map(|row| row.gone_through).max().unwrap_or(0));
-        let back = events_back(&rows_of, at_most, Position::after(rows.head));
-        let at = opened.at.max(gone).max(back);
+        let oldest = opened.at.max(gone);
+        let at = oldest.max(events_back(&rows_of, at_most, Position::after(rows.head), oldest));
         // Running counts, so that what was given up meanwhile counts as well.
         let before: u64 = rows_of.iter().map(|row| row.events_before(at)).sum();
         Begin { at, dropped: before.saturating_sub(opened.events) }
@@ -233,12 +238,12 @@ impl History {
     }
 }
 
-/// The position `count` events before `head`, or the oldest there is.
-fn events_back(rows: &[&Row], count: u64, head: Position) -> Position {
+/// The position `count` events before `head`; looks no further back than `oldest`.
+fn events_back(rows: &[&Row], count: u64, head: Position, oldest: Position) -> Position {
     let mut read: Vec<usize> = rows.iter().map(|row| row.entries.len()).collect();
     let mut left = count;
     let mut at = head;
-    while left > 0 {
+    while left > 0 && at > oldest {
         let newest = (0..rows.len())
             .filter_map(|row| Some((row, &rows[row].entries[read[row].checked_sub(1)?])))
             .max_by_key(|(_, entry)| entry.sequence);

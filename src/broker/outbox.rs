@@ -157,8 +157,9 @@ impl Outbox {
             // An empty slice still holds its chunk's memory.
             self.half_sent = Bytes::new();
         }
+        // What is gone cannot be answers any more; which of the rest is, nobody notes.
+        self.answer_bytes = self.answer_bytes.min(self.data_bytes);
         if self.data.is_empty() {
-            self.answer_bytes = 0;
             give_back(&mut self.data);
         }
         if self.control.is_empty() {

@@ -121,7 +121,10 @@ fn routes(config: &mut web::ServiceConfig, mounts: &[Arc<MountEntry>]) {
         config.route(&mount.path, web::get().to(page::upgrade_required));
     }
     if !mounts.iter().any(|mount| mount.path == "/") {
-        config.route("/", web::get().to(page::index));
+        // The page speaks Flow: of several mounts the one that stands first in the settings.
+        let flow = mounts.iter().filter(|mount| mount.dialect.manners().name == "flow");
+        let index = page::Index::new(flow.min_by_key(|mount| mount.number).map(|mount| mount.path.as_str()));
+        config.route("/", web::get().to(move || std::future::ready(index.answer())));
     }
 }
 

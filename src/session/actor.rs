@@ -87,6 +87,13 @@ impl Session {
 
     /// A message from the client.
     pub(super) fn message(&mut self, input: Input<'_>, ctx: &mut SessionContext) {
+        if self.may_say_more(ctx) {
+            self.ask(input, ctx);
+        }
+    }
+
+    /// Counts a message or ping; closes the session of a client that sends too many.
+    pub(super) fn may_say_more(&mut self, ctx: &mut SessionContext) -> bool {
         let now = self.worker.clock.get();
         if self.second != now {
             (self.second, self.messages) = (now, 0);
@@ -95,9 +102,9 @@ impl Session {
         self.worker.counters.heard(self.mount.number);
         if self.messages > self.worker.shared.limits.messages_per_second {
             self.end(Ending::TooManyMessages, 0, ctx);
-            return;
+            return false;
         }
-        self.ask(input, ctx);
+        true
     }
 
     /// Something that is no message: one too large, or no WebSocket protocol at all.

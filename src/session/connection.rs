@@ -21,6 +21,9 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
+/// Reads of one turn, so that a client that sends without end leaves the thread to others.
+const MAX_READS: usize = 4;
+
 /// One socket's task.
 pub struct Connection {
     worker: Rc<Worker>,
@@ -140,6 +143,7 @@ impl Future for Connection {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.link.set_waker(cx.waker());
+        let mut reads = 0;
         loop {
             let mut progress = self.poll_actor(cx);
             let empty = self.link.flush(&self.worker);
@@ -168,6 +172,11 @@ impl Future for Connection {
             let wanted = !self.link.inbound_ended.get() && self.link.may_read(&self.worker);
             if !self.eof && (self.actor.is_none() || wanted) {
                 progress |= self.poll_socket(cx);
+                reads += 1;
+            }
+            if reads == MAX_READS {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if !progress {
                 return Poll::Pending;

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use futures_util::Stream;
 use futures_util::stream;
+use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -35,7 +36,14 @@ impl Stream for InboundStream {
 
     fn poll_next(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Inbound>> {
         let link = &self.0;
-        let item = match link.inbound.borrow_mut().pop_front() {
+        let mut queue = link.inbound.borrow_mut();
+        let next = queue.pop_front();
+        if queue.is_empty() && queue.capacity() > 0 {
+            // An idle session holds no buffer.
+            *queue = VecDeque::new();
+        }
+        drop(queue);
+        let item = match next {
             Some(item) => item,
             None if link.inbound_ended.get() => return Poll::Ready(None),
             None => return Poll::Pending,
@@ -83,7 +91,11 @@ impl StreamHandler<Inbound> for Session {
         match inbound {
             Ok(ws::Message::Text(text)) => self.message(Input::Text(&text), ctx),
             Ok(ws::Message::Binary(bytes)) => self.message(Input::Binary(&bytes), ctx),
-            Ok(ws::Message::Ping(payload)) => ctx.pong(&payload),
+            Ok(ws::Message::Ping(payload)) => {
+                if self.may_say_more(ctx) {
+                    ctx.pong(&payload);
+                }
+            }
             Ok(ws::Message::Close(reason)) => self.client_closes(reason.map(|reason| reason.code.into()), ctx),
             Ok(ws::Message::Pong(_) | ws::Message::Nop | ws::Message::Continuation(_)) => {}
             Err(_) => self.trouble(ctx),

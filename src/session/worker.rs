@@ -46,6 +46,25 @@ pub struct Shared {
     pub next_worker: AtomicU16,
 }
 
+#[cfg(test)]
+impl Shared {
+    /// With ordinary limits and no mounts.
+    pub fn for_tests(history: Arc<History>, broker: Addr<Broker>, metrics: Arc<Metrics>) -> Shared {
+        let (outbox, stall) = (Bound::of(256 << 10), Duration::from_secs(10));
+        Shared {
+            history,
+            renderings: Renderings::default(),
+            limits: SessionLimits { outbox, inbound: 64 << 10, stall, messages_per_second: 50 },
+            broker,
+            mounts: Vec::new(),
+            connections: AtomicUsize::new(0),
+            metrics,
+            routers: Mutex::default(),
+            next_worker: AtomicU16::new(1),
+        }
+    }
+}
+
 /// One worker thread.
 pub struct Worker {
     /// What all threads share.

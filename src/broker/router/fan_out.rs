@@ -30,7 +30,7 @@ pub struct Job {
 enum Stage {
     Begin,
     Announce { slots: Vec<u32>, at: usize },
-    Groups { group: usize, at: usize, pieces: Vec<Piece> },
+    Groups { group: usize, at: usize, pieces: Option<Vec<Piece>> },
     Match { from: u32 },
     Selected { matched: Matched, at: usize, next: u32 },
 }
@@ -38,8 +38,8 @@ enum Stage {
 /// What the index found in a row of events, by session.
 #[derive(Default)]
 struct Matched {
-    /// Sessions in the order in which they were found, each with its first and last hit.
-    sessions: Vec<(u32, u32, u32)>,
+    /// Sessions in the order in which they were found, each with its first hit.
+    sessions: Vec<(u32, u32)>,
     hits: Vec<LinkedHit>,
 }
 
@@ -67,7 +67,7 @@ impl Job {
                 Stage::Begin if self.entry.batch.continuity.is_some() => {
                     self.stage = Stage::Announce { slots: sessions.slots(), at: 0 };
                 }
-                Stage::Begin => self.stage = Stage::Groups { group: 0, at: 0, pieces: Vec::new() },
+                Stage::Begin => self.stage = Stage::Groups { group: 0, at: 0, pieces: None },
                 Stage::Announce { slots, at } => {
                     while *at < slots.len() {
                         if *budget == 0 {
@@ -77,7 +77,7 @@ impl Job {
                         announce(sessions, slots[*at], &self.entry, worker);
                         *at += 1;
                     }
-                    self.stage = Stage::Groups { group: 0, at: 0, pieces: Vec::new() };
+                    self.stage = Stage::Groups { group: 0, at: 0, pieces: None };
                 }
                 Stage::Groups { group, at, pieces } => {
                     let Some(current) = sessions.groups.get(*group) else {
@@ -88,11 +88,12 @@ impl Job {
                         *group += 1;
                         continue;
                     }
-                    if *at == 0 {
-                        *pieces = self.entry.joined(&worker.shared.renderings, current.rendering, current.kinds);
+                    let pieces = pieces.get_or_insert_with(|| {
+                        let pieces = self.entry.joined(&worker.shared.renderings, current.rendering, current.kinds);
                         self.frames.clear();
                         self.frames.extend(pieces.iter().map(|piece| piece.bytes.clone()));
-                    }
+                        pieces
+                    });
                     let members = if pieces.is_empty() { 0 } else { current.members.len() };
                     while *at < members {
                         if *budget == 0 {
@@ -103,7 +104,7 @@ impl Job {
                         *at += 1;
                         deliver_pieces(sessions, slot, &self.entry, pieces, &self.frames, worker);
                     }
-                    (*group, *at) = (*group + 1, 0);
+                    self.stage = Stage::Groups { group: *group + 1, at: 0, pieces: None };
                 }
                 Stage::Match { from } => {
                     if *from >= self.entry.len() {
@@ -119,7 +120,6 @@ impl Job {
                         if *budget == 0 {
                             return false;
                         }
-                        *budget -= 1;
                         let found = matched.sessions[*at];
                         *at += 1;
                         self.frames.clear();
@@ -132,6 +132,8 @@ impl Job {
                             (&mut self.frames, &mut self.events),
                             worker,
                         );
+                        // Many frames are work as well.
+                        *budget = budget.saturating_sub(1 + self.frames.len() / 16);
                     }
                     let next = *next;
                     self.stage = Stage::Match { from: next };
@@ -149,22 +151,17 @@ fn find(sessions: &mut Sessions, entry: &StreamEntry, from: u32) -> (Matched, u3
         return (matched, entry.len());
     }
     let mut found: Vec<Hit> = Vec::new();
-    // By slot: where the session stands in `matched.sessions`.
-    let mut seats: hashbrown::HashMap<u32, u32> = hashbrown::HashMap::new();
+    // By slot: the session's last hit so far.
+    let mut last: hashbrown::HashMap<u32, u32> = hashbrown::HashMap::new();
     let mut event = from;
     while event < entry.len() && matched.hits.len() < MAX_HITS {
         index.matches(&entry.batch.events[event as usize], &mut found);
         for hit in &found {
             let at = matched.hits.len() as u32;
             matched.hits.push(LinkedHit { event, mask: hit.mask, next: NO_HIT });
-            let seat = *seats.entry(hit.slot).or_insert_with(|| {
-                matched.sessions.push((hit.slot, at, at));
-                matched.sessions.len() as u32 - 1
-            });
-            let (_, _, last) = &mut matched.sessions[seat as usize];
-            if *last != at {
-                matched.hits[*last as usize].next = at;
-                *last = at;
+            match last.insert(hit.slot, at) {
+                Some(before) => matched.hits[before as usize].next = at,
+                None => matched.sessions.push((hit.slot, at)),
             }
         }
         event += 1;
@@ -210,7 +207,7 @@ fn deliver_pieces(
 
 fn deliver_selected(
     sessions: &mut Sessions,
-    (slot, first, _): (u32, u32, u32),
+    (slot, first): (u32, u32),
     hits: &[LinkedHit],
     entry: &StreamEntry,
     (frames, events): (&mut Vec<Bytes>, &mut Vec<u32>),

@@ -6,6 +6,7 @@ use super::sessions::Sessions;
 use crate::broker::history::{Begin, Position, Read};
 use crate::broker::{Clause, StreamEntry, Subscription};
 use crate::dialect::Ending;
+use crate::event::SourceNumber;
 use crate::session::Worker;
 use bytes::Bytes;
 use hashbrown::HashMap;
@@ -18,9 +19,24 @@ use std::time::{Duration, Instant};
 const TURN_EVENTS: usize = 2_000;
 const TURN_TIME: Duration = Duration::from_millis(1);
 
-/// What was matched in this turn, so that sessions at the same ledger with equal clauses are
-/// matched once: a crowd that reconnects is one reader.
-pub type Memo = HashMap<(u64, Arc<[Clause]>), Rc<[Wanted]>>;
+/// What was read and matched in this turn, so that history is asked once for each ledger, and
+/// sessions at the same ledger with equal clauses are matched once: a crowd that reconnects is one
+/// reader. Emptied after the turn: a lagging reader holds no ledger between its steps.
+#[derive(Default)]
+pub struct Memo {
+    read: HashMap<(Arc<[SourceNumber]>, Position), Read>,
+    wanted: HashMap<MatchKey, Rc<[Wanted]>>,
+}
+
+/// A ledger's sequence and the clauses it was held against.
+type MatchKey = (u64, Arc<[Clause]>);
+
+impl Memo {
+    fn clear(&mut self) {
+        self.read.clear();
+        self.wanted.clear();
+    }
+}
 
 /// An event that a subscription wants, with the mask of its clauses.
 #[derive(Clone, Copy)]
@@ -85,7 +101,10 @@ impl Router {
                 sessions.subscribe(worker, slot, change, Begin { at, dropped: 0 });
                 continue;
             }
-            let (entry, from) = match history.read(&found.mount.sources, at, self.head) {
+            let head = self.head;
+            let read = self.memo.read.entry((found.mount.sources.clone(), at));
+            let read = read.or_insert_with_key(|(sources, at)| history.read(sources, *at, head)).clone();
+            let (entry, from) = match read {
                 Read::Entry(entry, from) => (entry, from),
                 Read::Newest if self.job.is_some() => return Fed::AtHead,
                 Read::Newest => {
@@ -119,12 +138,20 @@ impl Router {
                 copies(frame, subscription.copies(wanted.mask))
             };
             let announced = announcement.is_some();
-            let frames: Vec<Bytes> = announcement.into_iter().chain(wanted.iter().map(frame)).collect();
+            // More than the outbox may hold would not be taken anyway, and need not be rendered yet.
+            let (cap, mut bytes) = (worker.shared.limits.outbox.cap, 0);
+            let fits = |frame: &Bytes| {
+                let fits = bytes <= cap;
+                bytes += frame.len();
+                fits
+            };
+            let all = announcement.into_iter().chain(wanted.iter().map(frame));
+            let frames: Vec<Bytes> = all.take_while(fits).collect();
             let taken = found.link.deliver(&frames, worker);
             let events_taken = taken - usize::from(announced && taken > 0);
             worker.counters.delivered(found.mount.number, events_taken as u64);
             *left = left.saturating_sub(taken);
-            lag.announced = announced && taken > 0 && taken < frames.len();
+            lag.announced = (lag.announced || (announced && taken > 0)) && events_taken < wanted.len();
             lag.at = match wanted.get(events_taken) {
                 None if taken == frames.len() => Position::after(entry.sequence),
                 Some(refused) if taken > 0 || !announced => Position { sequence: entry.sequence, event: refused.event },
@@ -145,5 +172,5 @@ fn matches(memo: &mut Memo, entry: &StreamEntry, subscription: &Subscription, le
         };
         entry.batch.events.iter().enumerate().filter_map(wanted).collect()
     };
-    memo.entry(key).or_insert_with(examine).clone()
+    memo.wanted.entry(key).or_insert_with(examine).clone()
 }

@@ -98,15 +98,21 @@ impl Router {
             while budget > 0 && self.step(&mut budget) {}
             self.feed_turn();
         });
-        if self.unanswered && self.head == self.target && self.job.is_none() {
+        // A change may have carried us past the target already.
+        if self.unanswered && self.head >= self.target {
             self.unanswered = false;
             self.worker.shared.broker.do_send(Advanced { number: self.worker.number });
         }
         let left = self.job.is_some() || !self.changes.is_empty() || self.head < self.target || self.has_hungry();
-        if left && !self.scheduled {
-            self.scheduled = true;
-            // Through the run queue and not the mailbox: an actor empties its mailbox in one go,
-            // and the thread's other tasks would wait.
+        if left {
+            self.schedule(ctx);
+        }
+    }
+
+    /// A slice at the thread's next turn. Through the run queue and not the mailbox: an actor
+    /// empties its mailbox in one go, and the thread's other tasks would wait.
+    fn schedule(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.scheduled, true) {
             ctx.spawn(actix::fut::wrap_future(tokio::task::yield_now()).map(|(), router: &mut Self, ctx| {
                 router.scheduled = false;
                 router.work(ctx);
@@ -122,46 +128,46 @@ impl Router {
             }
             return true;
         }
-        match self.changes.front() {
-            Some(change) if change.head <= self.head => {
-                if let Some(change) = self.changes.pop_front() {
-                    *budget = budget.saturating_sub(1);
-                    self.apply(change);
-                }
-                true
-            }
-            Some(change) => {
-                let head = change.head;
-                self.start_job(head)
-            }
-            None => self.head < self.target && self.start_job(self.target),
+        // A change waits until everything before it has been taken round.
+        let next_stop = self.changes.front().map_or(self.target, |change| change.head);
+        if self.head < next_stop {
+            *budget -= 1;
+            self.start_job(next_stop);
+        } else if let Some(change) = self.changes.pop_front() {
+            *budget -= 1;
+            self.apply(change);
+        } else {
+            return false;
         }
+        true
     }
 
     /// Begins with the ledger after our head.
-    fn start_job(&mut self, up_to: u64) -> bool {
+    fn start_job(&mut self, up_to: u64) {
         let history = &self.worker.shared.history;
         match history.read(history.all_sources(), Position::after(self.head), up_to) {
-            Read::Entry(entry, _) => self.job = Some(Job::new(entry)),
+            Read::Entry(entry, _) => {
+                self.job = Some(Job::new(entry));
+                return;
+            }
             Read::Gone => {
                 // This thread is further behind than history reaches. Its sessions are lagging
                 // ones, then: each is told by its own position what it lost.
                 log::warn!(router = self.worker.number, head = self.head; "worker thread is behind history");
                 self.worker.sessions.borrow_mut().all_lag(Position::after(self.head));
-                self.head = up_to;
             }
-            // Ledgers up to here were given up without one of a source that we serve.
-            Read::Newest => self.head = up_to,
+            // Nothing is kept of what was appended up to here.
+            Read::Newest => {}
         }
-        true
+        self.head = up_to;
+        let events = history.events_before(Position::after(up_to));
+        self.worker.sessions.borrow_mut().skip_to(up_to, events);
     }
 
     fn finish_job(&mut self) {
         if let Some(job) = self.job.take() {
             self.head = job.entry.sequence;
-            let mut sessions = self.worker.sessions.borrow_mut();
-            sessions.job_ended(&job.entry);
-            sessions.head = self.head;
+            self.worker.sessions.borrow_mut().job_ended(&job.entry);
         }
     }
 
@@ -169,6 +175,10 @@ impl Router {
     fn apply(&mut self, apply: Apply) {
         let mut sessions = self.worker.sessions.borrow_mut();
         let Some(slot) = sessions.slot_of(apply.session) else { return };
+        if slot.session.is_none() {
+            // It is closing.
+            return;
+        }
         match &mut slot.lag {
             Some(lag) if apply.begin.is_none() => lag.pending = Some(apply.change),
             _ => {
@@ -225,6 +235,13 @@ fn unconstrained(work: impl FnOnce()) {
     let _ = pin!(tokio::task::unconstrained(once)).as_mut().poll(&mut waker);
 }
 
+/// Without it the sessions of this thread would be open and silent.
+impl Drop for Router {
+    fn drop(&mut self) {
+        super::end_if_panicking("router");
+    }
+}
+
 impl Actor for Router {
     type Context = Context<Self>;
 
@@ -248,18 +265,15 @@ impl Handler<Apply> for Router {
     type Result = ();
     fn handle(&mut self, apply: Apply, ctx: &mut Self::Context) {
         self.changes.push_back(apply);
-        if !self.scheduled {
-            self.work(ctx);
-        }
+        // Not at once: a crowd that registers together is fed together.
+        self.schedule(ctx);
     }
 }
 
 impl Handler<Feed> for Router {
     type Result = ();
     fn handle(&mut self, _: Feed, ctx: &mut Self::Context) {
-        if !self.scheduled {
-            self.work(ctx);
-        }
+        self.schedule(ctx);
     }
 }
 
@@ -273,3 +287,6 @@ impl Handler<Drain> for Router {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -298,6 +298,12 @@ impl Sessions {
         self.slots.iter().map(|(_, slot)| slot.link.waiting()).sum()
     }
 
+    /// Ledgers were passed over: what opens now begins after them.
+    pub fn skip_to(&mut self, head: u64, events: Vec<u64>) {
+        self.head = head;
+        self.events = events;
+    }
+
     /// A ledger has been taken round: the head moves on, and groups close their ranks.
     pub fn job_ended(&mut self, entry: &StreamEntry) {
         self.job_runs = false;
@@ -313,10 +319,5 @@ impl Sessions {
                 self.reseat(slot, GroupSeat { group: group as u32, seat: seat as u32 });
             }
         }
-    }
-
-    /// Events of one source up to the head.
-    pub fn events_of(&self, source: SourceNumber) -> u64 {
-        self.events[usize::from(source)]
     }
 }

@@ -6,6 +6,9 @@ use crate::dialect::{Ending, frame};
 use crate::session::{CLOSING, Phase, Ring, Worker};
 use std::time::Duration;
 
+/// Seconds over which the pings of sessions that came together are spread.
+const PING_SPREAD: u64 = 4;
+
 /// What a session needs this second.
 enum Need {
     Nothing,
@@ -64,7 +67,9 @@ fn need(slot: &Slot, worker: &Worker) -> Need {
     if slot.alarm.is_some_and(|alarm| link.opened.elapsed() >= alarm) {
         return Need::Ring;
     }
-    if over(link.idle_for(now), manners.ping_after) {
+    // Spread, so that a crowd that came together is not pinged together.
+    let early = (slot.number % PING_SPREAD) as u32;
+    if over(link.idle_for(now) + early, manners.ping_after) {
         return Need::Ping;
     }
     Need::Nothing
