@@ -178,7 +178,7 @@ limits:
             (
                 "poll_interval: 1s",
                 "start_ledger: newest",
-                "6:21: sources.main.config.start_ledger is the text `newest`; write latest, oldest or a ledger's number",
+                "6:21: sources.main.config.start_ledger is the text `newest`; write `latest`, `oldest` or a ledger number from 1",
             ),
             // No YAML.
             (
