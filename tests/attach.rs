@@ -274,7 +274,7 @@ async fn visitors_on_several_workers() {
 #[tokio::test]
 async fn late_registration_tells_what_was_dropped() {
     const KEPT: usize = 150;
-    let devnet = Devnet::start("5", 60);
+    let devnet = Devnet::start("8", 60);
     let server = Server::start(&settings_with(devnet.address, "{ max_queue_size: 150 }", "workers: 1"));
     let stream = reference(server.clients).await;
     grown(&stream, 120).await;
@@ -315,4 +315,57 @@ async fn late_registration_tells_what_was_dropped() {
             assert!(extra < 400, "500 events later some are dropped");
         }
     }
+}
+
+/// More sessions than a worker serves in one slice, so that they come, change and leave while a
+/// ledger is being taken round. Ledgers are in all their filters, so none may be missing.
+#[tokio::test]
+async fn a_crowd_changes_while_a_ledger_goes_round() {
+    const CROWD: usize = 1300;
+    let seed = seed();
+    eprintln!("LEDGERCAST_SEED={seed}");
+    common::raise_open_files();
+    let devnet = Devnet::start("4", 12);
+    let server = Server::start(&settings_with(devnet.address, "{ max_queue_size: 10000 }", "workers: 1"));
+    server.wait_ready();
+    let mut running = tokio::task::JoinSet::new();
+    for number in 0..CROWD as u64 {
+        let mut random = StdRng::seed_from_u64(seed ^ number << 32);
+        let address = server.clients;
+        running.spawn(async move {
+            // All at once would be more than a handshake's patience on a busy machine.
+            sleep(Duration::from_millis(number * 2)).await;
+            let mut client = Client::connect(address).await;
+            let mut texts = Vec::new();
+            for _ in 0..random.random_range(2..5) {
+                let others = ["payment", "trade", "transaction"];
+                let types: Vec<&str> =
+                    std::iter::once("ledger").chain(others.into_iter().filter(|_| random.random_ratio(1, 4))).collect();
+                client.registered(&json!({"types": types}), &mut texts).await;
+                let end = tokio::time::Instant::now() + Duration::from_millis(random.random_range(0..1500));
+                while let Ok(got) = tokio::time::timeout_at(end, client.receive()).await {
+                    let Got::Text(text) = got else { panic!("{got:?}") };
+                    texts.push(text);
+                }
+            }
+            // Some say goodbye, some are just gone.
+            if random.random() {
+                client.close().await;
+            }
+            texts
+        });
+    }
+    let mut ledgers = 0;
+    for texts in running.join_all().await {
+        let mut last = 0;
+        for event in texts.iter().map(|text| Head::of(text)) {
+            if event.kind == "ledger" {
+                assert!(last == 0 || event.ledger == last + 1, "seed {seed}: after {last}: {event:?}");
+                (last, ledgers) = (event.ledger, ledgers + 1);
+            }
+            assert_eq!(event.ledger, last, "seed {seed}: {event:?}");
+        }
+    }
+    assert!(ledgers > CROWD * 3, "{ledgers}");
+    common::wait_until("every session ends", || server.sessions() == 0);
 }

@@ -1,18 +1,23 @@
 //! Every dialect says what its transcripts say.
 
+mod common;
 #[path = "common/transcript.rs"]
 mod transcript;
 
+use common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, frame};
+use common::server::{Devnet, Server, settings_with};
 use ledgercast::broker::Renderings;
 use ledgercast::dialect::{self, Action, Applied, Change, Dialect, DialectConfig, Input, Opening, Output};
 use serde_json::json;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::Duration;
 use transcript::{Happening, Message, Received, Transcript, Transport};
 
 /// What `limits.values_per_session` is unless it is set.
 const VALUES_PER_SESSION: u64 = 1000;
+/// How long nothing must come to a socket before the server is asked whether that is all.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// The state machine alone: time passes when it is told to, changes take effect when they are told to.
 struct Bare {
@@ -136,6 +141,64 @@ impl Transport for Bare {
     }
 }
 
+/// A real socket of a real server, which applies changes by itself.
+struct Socket {
+    raw: Raw,
+    closed: bool,
+}
+
+impl Socket {
+    fn open(server: &Server) -> Socket {
+        let mut raw = Raw::dial(server.clients);
+        raw.send(REQUEST.as_bytes());
+        assert_eq!(raw.head().status, 101);
+        Socket { raw, closed: false }
+    }
+}
+
+impl Transport for Socket {
+    fn send(&mut self, message: Message) -> Result<(), String> {
+        let bytes = match message {
+            Message::Text(text) => frame(FIN | TEXT, text.as_bytes()),
+            Message::Binary(bytes) => frame(FIN | BINARY, &bytes),
+        };
+        if self.raw.try_send(&bytes) { Ok(()) } else { Err("the connection is closed already".to_owned()) }
+    }
+
+    /// That nothing comes is known by a pong: the server answers in the order in which it hears,
+    /// and what it was told before the ping it has answered before the pong, but for changes of
+    /// subscription, which go by way of the broker. Those get a moment.
+    fn receive(&mut self) -> Option<Received> {
+        if self.closed {
+            return None;
+        }
+        let mut next = self.raw.next_within(QUIET);
+        if next.is_none() {
+            self.raw.send(&frame(FIN | PING, b"anything more?"));
+            next = Some(self.raw.next());
+        }
+        let next = next?;
+        match next.opcode {
+            PONG => None,
+            TEXT => Some(Received::Text(next.text().to_owned())),
+            BINARY => Some(Received::Binary(next.payload)),
+            CLOSE => {
+                self.closed = true;
+                let code = next.code().expect("ours have a code");
+                Some(Received::Close { code, reason: String::from_utf8(next.payload[2..].to_vec()).unwrap() })
+            }
+            opcode => panic!("opcode {opcode}"),
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) -> Result<(), String> {
+        match happening {
+            Happening::Applied { dropped: 0 } => Ok(()),
+            other => Err(format!("no client can bring about {other:?}")),
+        }
+    }
+}
+
 /// The transcripts of every folder that is named like a dialect.
 fn transcripts() -> Vec<(String, Transcript)> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
@@ -166,6 +229,37 @@ fn bare() {
         .filter_map(|(dialect, transcript)| transcript.run(&mut Bare::open(dialect, transcript)).err())
         .collect();
     assert!(failed.is_empty(), "{} of {} failed:\n{}", failed.len(), transcripts.len(), failed.join("\n"));
+}
+
+/// The same through a socket: one server for each different settings.
+#[test]
+fn through_a_socket() {
+    // A quarter of an hour between ledgers: no event comes between the lines.
+    let devnet = Devnet::start("0.001", 1);
+    let mut by_settings: BTreeMap<String, Vec<Transcript>> = BTreeMap::new();
+    for (dialect, transcript) in transcripts() {
+        if !transcript.bare_only {
+            assert_eq!(dialect, "flow", "say here how a mount of {dialect} is set up");
+            let limits = format!("limits: {}", transcript.limits);
+            let settings = settings_with(devnet.address, &transcript.config.to_string(), &limits);
+            by_settings.entry(settings).or_default().push(transcript);
+        }
+    }
+    assert!(by_settings.values().map(Vec::len).sum::<usize>() >= 10);
+    let mut failed = Vec::new();
+    for (settings, transcripts) in by_settings {
+        let server = Server::start(&settings);
+        // The ledger at which a source begins is an event too.
+        server.wait_ready();
+        // Side by side, since "nothing more" takes its time.
+        failed.extend(std::thread::scope(|scope| {
+            let server = &server;
+            let run = |transcript| scope.spawn(move || Transcript::run(transcript, &mut Socket::open(server)).err());
+            let running: Vec<_> = transcripts.iter().map(run).collect();
+            running.into_iter().filter_map(|it| it.join().unwrap()).collect::<Vec<_>>()
+        }));
+    }
+    assert!(failed.is_empty(), "{} failed:\n{}", failed.len(), failed.join("\n"));
 }
 
 /// Runs lines after the welcome.

@@ -107,7 +107,7 @@ limits:
                 "connections: 100",
                 "zebra: 100",
                 "12:3: unknown key `zebra` in limits; there is `connections`, `connections_per_address`, \
-                 `messages_per_second`, `values_per_session`, `inbound_bytes`, `stall`, `outbox`, `handshake`, \
+                 `messages_per_second`, `values_per_session`, `inbound_bytes`, `stall`, `outbox`, `send_buffer`, `handshake`, \
                  `trusted_proxies`, `exempt_loopback`",
             ),
             (
@@ -178,7 +178,7 @@ limits:
             (
                 "poll_interval: 1s",
                 "start_ledger: newest",
-                "6:21: sources.main.config.start_ledger is the text `newest`; write latest, oldest or a ledger's number",
+                "6:21: sources.main.config.start_ledger is the text `newest`; write `latest`, `oldest` or a ledger number from 1",
             ),
             // No YAML.
             (

@@ -118,7 +118,8 @@ impl Listener {
 /// Everything on the port that is no WebSocket.
 fn routes(config: &mut web::ServiceConfig, mounts: &[Arc<MountEntry>]) {
     for mount in mounts {
-        config.route(&mount.path, web::get().to(page::upgrade_required));
+        // A resource, so that other methods get 405 as they do in a handshake.
+        config.service(web::resource(mount.path.as_str()).route(web::get().to(page::upgrade_required)));
     }
     if !mounts.iter().any(|mount| mount.path == "/") {
         // The page speaks Flow: of several mounts the one that stands first in the settings.

@@ -37,3 +37,10 @@ pub fn wait_until(what: &str, mut yes: impl FnMut() -> bool) {
 pub fn seed() -> u64 {
     std::env::var("LEDGERCAST_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random)
 }
+
+/// Lets this process hold as many connections as it may.
+pub fn raise_open_files() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).expect("up to the hard limit is allowed");
+}

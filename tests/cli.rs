@@ -1,0 +1,124 @@
+//! What people see on the command line: texts, exit codes, and errors that name the remedy.
+
+mod common;
+
+use common::server::{Devnet, Process, path, program};
+use serde_json::{Value, json};
+use std::net::TcpListener;
+
+/// Exit code, standard output, standard error.
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = program().args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().expect("it ends by itself"), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn version_and_help() {
+    let version = format!("ledgercast {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(&["--version"]), (0, version, String::new()));
+    let (code, help, _) = run(&["--help"]);
+    assert_eq!(code, 0);
+    for command in ["serve", "check-config", "gen-config", "devnet"] {
+        assert!(help.contains(command), "{command} is not in\n{help}");
+    }
+    let (code, _, error) = run(&["sevre"]);
+    assert_eq!(code, 2);
+    assert!(error.contains("serve"), "{error}");
+}
+
+#[test]
+fn the_printed_settings_are_the_file_and_good() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.yaml");
+    let (code, printed, _) = run(&["gen-config"]);
+    assert_eq!((code, printed.as_str()), (0, std::fs::read_to_string(file).unwrap().as_str()));
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config");
+    for entry in folder.read_dir().unwrap() {
+        let file = entry.unwrap().path();
+        let (code, text, error) = run(&["check-config", path(&file)]);
+        assert_eq!((code, error.as_str()), (0, ""), "{}", file.display());
+        assert!(text.contains("is good"), "{text}");
+    }
+}
+
+#[test]
+fn a_broken_file_is_told_with_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("broken.yaml");
+    let good = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/demo.yaml")).unwrap();
+    let line = good.lines().position(|line| line.contains("poll_interval:")).unwrap() + 1;
+    let column = good.lines().nth(line - 1).unwrap().find("poll_interval").unwrap() + 1;
+    std::fs::write(&file, good.replace("poll_interval:", "pol_interval:")).unwrap();
+    for command in [&["check-config", path(&file)][..], &["serve", "--config", path(&file)]] {
+        let (code, out, error) = run(command);
+        assert_eq!((code, out.as_str()), (1, ""));
+        assert!(error.contains(&format!("{}:{line}:{column}: ", path(&file))), "{error}");
+        assert!(error.contains("did you mean `poll_interval`?"), "{error}");
+        assert!(!error.contains("panicked") && !error.contains("RUST_BACKTRACE"), "{error}");
+    }
+    let (code, _, error) = run(&["serve", "--config", "/none/such.yaml"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("/none/such.yaml") && error.contains("gen-config"), "{error}");
+}
+
+#[test]
+fn a_taken_port_names_the_remedy() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let free = "127.0.0.1:0";
+    for (arguments, remedy) in [
+        (&["serve", "--bind", &address, "--admin", free][..], "--bind"),
+        (&["serve", "--bind", free, "--admin", &address], "--admin"),
+        (&["devnet", "--listen", &address], "choose another"),
+    ] {
+        let (code, _, error) = run(arguments);
+        assert_eq!(code, 1, "{error}");
+        assert!(error.contains(&address) && error.contains(remedy), "{arguments:?}: {error}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("taken.yaml");
+    let text = common::server::settings("127.0.0.1:9".parse().unwrap(), "")
+        .replace("bind: 127.0.0.1:0\n", &format!("bind: {address}\n"));
+    std::fs::write(&file, text).unwrap();
+    let (code, _, error) = run(&["serve", "--config", path(&file)]);
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains(&address) && error.contains("listeners[0].bind"), "{error}");
+}
+
+#[test]
+fn two_demos_can_run_side_by_side() {
+    let one = common::server::Server::demo("1", 20);
+    let other = common::server::Server::demo("1", 20);
+    one.wait_ready();
+    other.wait_ready();
+    assert_ne!(one.clients, other.clients);
+    let banner = one.process.stdout();
+    for command in ["python3 -c", "node -e", "websocat"] {
+        assert!(banner.contains(command), "{banner}");
+    }
+}
+
+#[test]
+fn the_devnet_alone_is_a_stellar_rpc() {
+    let mut devnet = Devnet::start("5", 60);
+    let health = devnet.rpc("getHealth", Value::Null);
+    assert_eq!(health["status"], "healthy");
+    let oldest = health["oldestLedger"].as_u64().unwrap();
+    assert!(health["latestLedger"].as_u64().unwrap() >= oldest + 4, "there is a history at once");
+
+    let ledgers = devnet.rpc("getLedgers", json!({"startLedger": oldest, "pagination": {"limit": 3}}));
+    let list = ledgers["ledgers"].as_array().unwrap();
+    let numbers: Vec<u64> = list.iter().map(|ledger| ledger["sequence"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [oldest, oldest + 1, oldest + 2]);
+    assert!(list.iter().all(|ledger| ledger["metadataXdr"].is_string()));
+
+    let transactions = devnet.rpc("getTransactions", json!({"startLedger": oldest}));
+    assert!(transactions["transactions"].as_array().is_some_and(|list| !list.is_empty()));
+    let events = devnet.rpc("getEvents", json!({"startLedger": oldest, "pagination": {"limit": 10}}));
+    assert_eq!(events["events"].as_array().map(Vec::len), Some(10));
+
+    devnet.process.signal(rustix::process::Signal::TERM);
+    assert_eq!(devnet.process.wait().code(), Some(0));
+    let again = Process::start(&["devnet", "--listen", &devnet.address.to_string()]);
+    common::wait_until("its port is free at once", || again.stdout().contains("Stellar RPC at"));
+}
