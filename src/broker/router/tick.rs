@@ -74,3 +74,65 @@ fn need(slot: &Slot, worker: &Worker) -> Need {
     }
     Need::Nothing
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::router::sessions::MountEntry;
+    use crate::broker::{Broker, History, Renderings};
+    use crate::dialect::flow;
+    use crate::server::metrics::Metrics;
+    use crate::session::{Link, Shared};
+    use actix::Actor;
+    use bytes::Bytes;
+    use std::rc::Rc;
+    use std::sync::Arc;
+
+    /// A session whose client is silent, and what it needs at each second of the worker's clock.
+    #[actix::test]
+    async fn a_silent_client_is_pinged_and_then_given_up() {
+        let history = Arc::new(History::new(1, 1, 1 << 20));
+        let metrics = Arc::new(Metrics::default());
+        let broker = Broker::new(history.clone(), metrics.clone(), Arc::new([Arc::from("a")])).start();
+        let worker = Worker::new(Arc::new(Shared::for_tests(history, broker, metrics)), 0);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, peer) = listener.accept().await.unwrap();
+        let link = Rc::new(Link::new(socket, Bytes::new(), peer.ip(), 0));
+        link.flush(&worker);
+        let dialect = flow::FlowMount::new(flow::Config::default(), 1000, &mut Renderings::default());
+        let mount = MountEntry { number: 0, path: "/ws".into(), dialect: Arc::new(dialect), sources: Arc::new([0]) };
+        let mut sessions = worker.sessions.borrow_mut();
+        let (session, _) = sessions.open(0, link.clone(), Arc::new(mount));
+        let mut needed = Vec::new();
+        for second in 1..=80 {
+            worker.clock.set(second);
+            let slot = sessions.slot_of(session).unwrap();
+            match need(slot, &worker) {
+                Need::Nothing => {}
+                Need::Ping => {
+                    link.ping(Bytes::new(), &worker);
+                    needed.push((second, "ping"));
+                }
+                Need::Ring => needed.push((second, "ring")),
+                Need::End(ending) => {
+                    needed.push((second, ending.name()));
+                    slot.ending = true;
+                }
+                Need::GiveUp => needed.push((second, "give up")),
+            }
+        }
+        // Session 1 is pinged a second early, so that a crowd is not pinged together.
+        assert_eq!(needed, [(29, "ping"), (58, "ping"), (75, "dead")]);
+        // Once the close is queued it has five seconds.
+        link.close(frame::close(Some(1008), ""), false, &worker);
+        for second in 81..=86 {
+            worker.clock.set(second);
+            if matches!(need(sessions.slot_of(session).unwrap(), &worker), Need::GiveUp) {
+                needed.push((second, "give up"));
+                break;
+            }
+        }
+        assert_eq!(needed.last(), Some(&(85, "give up")));
+    }
+}
