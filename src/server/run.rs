@@ -15,7 +15,7 @@ use actix_server::{Server as HttpServer, ServerHandle};
 use actix_web::App;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -96,7 +96,6 @@ impl Server {
                 all.iter().map(|mount| mount.dialect.manners().name).collect()
             },
             broker: broker.clone(),
-            connections: AtomicUsize::new(0),
             metrics: metrics.clone(),
             routers: Mutex::default(),
             next_worker: AtomicU16::new(0),
@@ -169,9 +168,9 @@ impl Server {
         })
     }
 
-    /// Sessions that are open.
+    /// Connections that are open: their tasks, which outlive their sessions.
     pub fn sessions(&self) -> usize {
-        self.shared.connections.load(Ordering::Relaxed)
+        self.admission.open()
     }
 
     /// What is known of the sources, in the order of the settings.

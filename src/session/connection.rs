@@ -17,7 +17,6 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
@@ -64,7 +63,6 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
         Oversize::Close => 0,
         Oversize::Discard { up_to } => up_to,
     };
-    worker.shared.connections.fetch_add(1, Ordering::Relaxed);
     worker.shared.metrics.session_opened(manners.name, number.number, &link.peer);
     let session = Session::new(worker.clone(), link.clone(), mount, dialect, number, opened);
     let mut connection = Connection {
@@ -190,6 +188,5 @@ impl Drop for Connection {
         // First the actor, whose `stopped` looks its slot up.
         self.actor = None;
         self.worker.sessions.borrow_mut().close(self.number);
-        self.worker.shared.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

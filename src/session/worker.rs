@@ -4,7 +4,7 @@ use crate::broker::{Bound, Broker, History, Renderings, Router, Sessions};
 use crate::server::metrics::Metrics;
 use actix::Addr;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::sync::atomic::{AtomicU16, AtomicUsize};
+use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,8 +36,6 @@ pub struct Shared {
     pub broker: Addr<Broker>,
     /// The dialect of each mount, by [`crate::broker::MountEntry::number`].
     pub mounts: Vec<&'static str>,
-    /// Connection tasks alive, over all threads.
-    pub connections: AtomicUsize,
     /// Where the threads' counts go, once a second.
     pub metrics: Arc<Metrics>,
     /// Every thread's Router, once it runs.
@@ -57,7 +55,6 @@ impl Shared {
             limits: SessionLimits { outbox, inbound: 64 << 10, stall, messages_per_second: 50 },
             broker,
             mounts: Vec::new(),
-            connections: AtomicUsize::new(0),
             metrics,
             routers: Mutex::default(),
             next_worker: AtomicU16::new(1),
