@@ -55,7 +55,7 @@ pub const MAX_UNTAKEN: usize = 4;
 
 /// Ends the process when one of the actors that everybody depends on dies of a panic: whoever
 /// watches the process starts it again, and the clients come back. Silence they could not see.
-fn end_if_panicking(actor: &str) {
+pub(crate) fn end_if_panicking(actor: &str) {
     if std::thread::panicking() {
         log::error!(actor; "died of a panic; the process ends");
         std::process::exit(EXIT_SOFTWARE);

@@ -139,6 +139,9 @@ async fn serve(config: &Config, demo: Option<&DemoArguments>) -> anyhow::Result<
         (Some(demo), Some(listening)) => super::print(&demo.banner(*listening, server.admin))?,
         _ => log::info!(clients:? = server.listening, admin:% = server.admin; "listening"),
     }
+    // Sent when a terminal closes and by habit to make services read their settings again. It must
+    // not end the process without a word to its clients.
+    let mut hangup = signal(SignalKind::hangup())?;
     let every = if demo.is_some() { DEMO_REPORT } else { REPORT };
     let mut report = Report::new(&server);
     loop {
@@ -147,6 +150,7 @@ async fn serve(config: &Config, demo: Option<&DemoArguments>) -> anyhow::Result<
                 log::info!(signal; "stopping; once more to stop at once");
                 break;
             }
+            _ = hangup.recv() => log::info!("SIGHUP: no setting is read again while running; restart to change one"),
             () = tokio::time::sleep(every) => report.tell(&server),
         }
     }

@@ -4,6 +4,7 @@ use super::decode::{path_text, suggestion};
 use super::tree::Step;
 use super::{Config, Listener, Mount};
 use crate::broker::Renderings;
+use crate::dialect::DialectConfig;
 use crate::source::{LedgerConfig, stellar};
 use std::collections::HashMap;
 
@@ -159,6 +160,11 @@ impl Checks {
                 let message = format_args!("is `{text}`, which is mounts[{other}].path already; choose another");
                 self.tell(path, message);
             }
+            let DialectConfig::Flow(flow) = &mount.dialect;
+            if flow.registration_timeout.0.is_zero() {
+                let path = path!("listeners", listener_index, "mounts", index, "config", "registration_timeout");
+                self.tell(path, "is 0, so that every client would be closed at once; write 10s");
+            }
             self.mounted_sources(config, path!("listeners", listener_index, "mounts", index, "sources"), mount);
         }
     }
@@ -198,6 +204,7 @@ impl Checks {
             ("limits", "inbound_bytes", limits.inbound_bytes.0 == 0),
             ("limits", "stall", limits.stall.0.is_zero()),
             ("limits", "outbox", limits.outbox.0 == 0),
+            ("limits", "send_buffer", limits.send_buffer.0 == 0),
             ("limits", "handshake", limits.handshake.0.is_zero()),
             ("history", "budget", config.history.budget.0 == 0),
         ] {

@@ -118,6 +118,8 @@ fn found(unexpected: Unexpected<'_>) -> String {
         Unexpected::Unsigned(value) => format!("the number {value}"),
         Unexpected::Signed(value) => format!("the number {value}"),
         Unexpected::Float(value) => format!("the number {value}"),
+        // Addresses of RPCs carry keys and passwords.
+        Unexpected::Str(text) if text.contains("://") => "an address".to_owned(),
         Unexpected::Str(text) => format!("the text `{text}`"),
         Unexpected::Unit | Unexpected::Option => "empty".to_owned(),
         Unexpected::Seq => "a list".to_owned(),

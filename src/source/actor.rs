@@ -136,6 +136,13 @@ pub struct Source {
     stopping: Vec<oneshot::Sender<()>>,
 }
 
+/// Without it the source would be silent and say that it is live.
+impl Drop for Source {
+    fn drop(&mut self) {
+        crate::broker::end_if_panicking("source");
+    }
+}
+
 /// What a poll was for and what it brought.
 enum Polled {
     Opened(Arc<str>, Option<Store>),

@@ -121,13 +121,22 @@ impl RpcClient {
     /// [`RpcClient::endpoint`] that it speaks to another node.
     pub async fn call<R: DeserializeOwned>(&mut self, method: &str, params: &impl Serialize) -> Result<R, SourceError> {
         let (timeout, url) = (self.timeout, self.shown().to_owned());
-        let outcome = match tokio::time::timeout(timeout, self.attempt(method, params)).await {
+        let mut outcome = match tokio::time::timeout(timeout, self.attempt(method, params)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(SourceError::Timeout { url, method: method.into(), after: timeout }),
         };
-        // A refused range or parameter is an answer; everything else is the node's trouble.
-        if outcome.as_ref().is_err_and(|error| !matches!(error.rpc_code(), Some(-32600 | -32602))) {
+        // A refused position is an answer; everything else is the node's trouble.
+        let of_position = matches!(method, "getLedgers" | "getTransactions" | "getEvents");
+        if let Err(error) = &mut outcome
+            && !(of_position && matches!(error.rpc_code(), Some(-32600 | -32602)))
+        {
             self.fail_over();
+            // What one node asks for does not bind the next.
+            if self.endpoints.len() > 1
+                && let SourceError::Status { retry_after, .. } = error
+            {
+                *retry_after = None;
+            }
         }
         outcome
     }
@@ -258,7 +267,7 @@ fn transport(endpoint: &Endpoint, error: reqwest::Error) -> SourceError {
 }
 
 /// A server's text, short and on one line.
-fn cut(text: String) -> String {
+pub(crate) fn cut(text: String) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).take(LONGEST_TEXT).collect()
 }
 

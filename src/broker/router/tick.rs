@@ -50,7 +50,7 @@ impl Router {
 fn need(slot: &Slot, worker: &Worker) -> Need {
     let (link, now) = (&slot.link, worker.clock.get());
     let manners = slot.mount.dialect.manners();
-    let over = |seconds: u32, limit: Duration| u64::from(seconds) >= limit.as_secs();
+    let over = |seconds: u32, limit: Duration| Duration::from_secs(seconds.into()) >= limit;
     match link.phase() {
         Phase::Over => return Need::Nothing,
         Phase::Closing(since) if now.saturating_sub(since) >= CLOSING => return Need::GiveUp,

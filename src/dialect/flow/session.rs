@@ -162,7 +162,8 @@ impl Dialect for Session {
             }
             Input::TooManyChanges => {
                 let message = "too many filter changes wait already; this one was not taken, send it again later";
-                self.error(Code::InvalidFilter, message, now, output);
+                // Outside of the one a second: it must not be lost that a change was not taken.
+                output.text(&Message::Error { code: Code::InvalidFilter, message }.text());
             }
             Input::Ending(ending) => self.ending(ending, output),
             // Larger messages close the connection; changes are applied in the order they were asked for.

@@ -67,11 +67,13 @@ async fn another_node_takes_over() {
     assert!(client.call::<u32>("m", &json!({})).await.is_err());
     assert_eq!(client.endpoint(), 1);
     assert_eq!(client.call::<u32>("m", &json!({})).await, Ok(7));
-    // A refusal is an answer, not a fault of the node.
+    // A refused position is an answer, not a fault of the node; another refusal is one.
     let refusing = serve(|_, _| Reply::Error(-32602, "no".into())).await;
     let mut client = self::client(&[&refusing, &good], 1000);
-    assert!(client.call::<u32>("m", &json!({})).await.is_err());
+    assert!(client.call::<u32>("getLedgers", &json!({})).await.is_err());
     assert_eq!(client.endpoint(), 0);
+    assert!(client.call::<u32>("getNetwork", &json!({})).await.is_err());
+    assert_eq!(client.endpoint(), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
 
 /// Transactions asked for at a time; the most that a server with default settings gives.
-pub const TRANSACTIONS_PAGE: usize = 200;
+const TRANSACTIONS_PAGE: usize = 200;
 
 /// Whether the node is well and what it holds.
 #[derive(Debug, Clone, Copy, Deserialize)]

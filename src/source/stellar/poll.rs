@@ -8,7 +8,7 @@ use super::decode::{self, ClosedLedger, Reason};
 use super::methods::{self, Health};
 use super::{mapping, network_id};
 use crate::event::{Continuity, ContinuityKind, Hash, LedgerBatch, LedgerRef};
-use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError};
+use crate::source::{cut, Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,6 +47,8 @@ pub struct StellarRpc {
     /// Since when and how often the tip was far behind ours.
     behind_us: Option<(Instant, u32)>,
     refusals: u32,
+    /// Answers in a row that said that the due ledger is kept no more.
+    lost_probes: u32,
     /// How many ledgers the server keeps; 0: it does not tell.
     window: u32,
     /// Whether the loss of ledgers was said to be near.
@@ -80,6 +82,7 @@ impl StellarRpc {
             announce: None,
             behind_us: None,
             refusals: 0,
+            lost_probes: 0,
             window: 0,
             near_edge: false,
             doubted: false,
@@ -100,7 +103,7 @@ impl StellarRpc {
             if let Some(expected) = known.or(self.config.network_passphrase.as_ref()).filter(|known| **known != found) {
                 let expected = expected.clone();
                 rpc.fail_over();
-                return Err(SourceError::WrongNetwork { url, expected, found });
+                return Err(SourceError::WrongNetwork { url, expected, found: cut(found) });
             }
             self.network.get_or_insert_with(|| Network {
                 id: network_id(&found).into(),
@@ -167,7 +170,9 @@ impl StellarRpc {
         if self.fetched.is_empty() {
             if due > self.newest {
                 let health = self.health().await?;
-                if due > self.newest && !self.is_reset(due, &health) {
+                if due <= self.newest {
+                    self.behind_us = None;
+                } else if !self.is_reset(due, &health) {
                     return Ok(Next::NotYet);
                 }
                 due = self.due.unwrap_or(due);
@@ -200,6 +205,8 @@ impl StellarRpc {
         if believed {
             let start = self.cold_start(health);
             self.reset(start, format!("the network's newest ledger is {}, that of a new chain", health.latest_ledger));
+        } else {
+            self.ask_another();
         }
         believed
     }
@@ -251,7 +258,7 @@ impl StellarRpc {
         let near = full && room < self.window / 20;
         if near && !self.near_edge {
             self.context.status.notice(&format!(
-                "far behind: ledger {due} is due and the rpc drops it in {room} ledgers; raise `catch_up_rate` or use an rpc that keeps more"
+                "far behind: ledger {due} is due and the rpc drops it in {room} ledgers; use an rpc that keeps more"
             ));
         }
         self.near_edge = near;
@@ -268,6 +275,7 @@ impl StellarRpc {
         if !self.doubted {
             self.doubted = true;
             let url = self.shown();
+            self.ask_another();
             return Err(SourceError::Discontinuity { url, ledger: closed.index.into() });
         }
         let reason = format!("ledger {last} was {hash} when it was delivered and is {} now", closed.parent);
@@ -303,6 +311,8 @@ impl StellarRpc {
         self.last = Some((closed.index, Some(closed.hash)));
         self.due = Some(closed.index.saturating_add(1));
         self.doubted = false;
+        self.behind_us = None;
+        self.lost_probes = 0;
         Ok(Next::Batch(Box::new(batch)))
     }
 
@@ -318,10 +328,15 @@ impl StellarRpc {
     fn malformed(&mut self, method: &str, reason: Reason) -> SourceError {
         let url = self.shown();
         self.fetched.clear();
+        self.ask_another();
+        SourceError::Malformed { url, method: method.into(), reason: cut(reason) }
+    }
+
+    /// The next call goes to another address, if there is one: a second opinion.
+    fn ask_another(&mut self) {
         if let Some(rpc) = &mut self.rpc {
             rpc.fail_over();
         }
-        SourceError::Malformed { url, method: method.into(), reason }
     }
 }
 

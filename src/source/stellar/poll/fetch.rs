@@ -3,12 +3,14 @@
 use super::StellarRpc;
 use crate::source::SourceError;
 use crate::source::stellar::decode::{self, ClosedLedger};
-use crate::source::stellar::methods::{self, TRANSACTIONS_PAGE, TransactionsFrom};
+use crate::source::stellar::methods::{self, TransactionsFrom};
 
 /// Ledgers asked for at a time while behind.
 const AT_A_TIME: u32 = 10;
 /// Refusals of a ledger that health says is there, before they are an error.
 const REFUSALS: u32 = 10;
+/// Answers in a row that say that a ledger is kept no more, before it is given up.
+const LOST_PROBES: u32 = 5;
 /// Pages of transactions in one ledger; more than any ledger can hold.
 const PAGES: usize = 500;
 
@@ -33,6 +35,9 @@ impl StellarRpc {
         };
         self.refusals = 0;
         self.newest = self.newest.max(answer.latest_ledger);
+        if answer.oldest_ledger > answer.latest_ledger {
+            return Err(self.malformed("getLedgers", "the oldest ledger is after the latest".into()));
+        }
         self.oldest = answer.oldest_ledger;
         self.watch_edge(due);
         // Repeats are dropped by the position; a hole is an error, whatever came after it.
@@ -50,7 +55,7 @@ impl StellarRpc {
         let size = |ledger: &methods::Ledger| ledger.metadata_xdr.len() + ledger.header_xdr.len();
         self.ledger_bytes = self.fetched.iter().map(size).max().unwrap_or(self.ledger_bytes);
         if self.fetched.is_empty() && due < self.oldest {
-            self.skip_lost(due);
+            self.lost(due);
             return Ok(false);
         }
         if self.fetched.is_empty() && answer.latest_ledger >= due {
@@ -67,12 +72,30 @@ impl StellarRpc {
         }
         // Only now: a server that also reads from an archive gives more than it says.
         if due < self.oldest {
-            self.skip_lost(due);
+            self.lost(due);
             return Ok(());
         }
         // Another machine behind the same name may lag. Not for ever.
         self.refusals += 1;
-        if self.refusals < REFUSALS { Ok(()) } else { Err(error) }
+        if self.refusals < REFUSALS {
+            return Ok(());
+        }
+        self.refusals = 0;
+        self.ask_another();
+        Err(error)
+    }
+
+    /// A node says that it does not keep the due ledger any more. Believed when it, or the others in
+    /// turn, have said so several times: a node that has just started keeps little, and another may
+    /// still have it.
+    fn lost(&mut self, due: u32) {
+        self.lost_probes += 1;
+        if self.lost_probes < LOST_PROBES {
+            self.ask_another();
+            return;
+        }
+        self.lost_probes = 0;
+        self.skip_lost(due);
     }
 
     /// The front ledger through `getTransactions`, for servers that give no metadata; `None`: the
@@ -82,6 +105,7 @@ impl StellarRpc {
         let mut closed = decode::header(ledger).map_err(|reason| self.malformed("getLedgers", reason))?;
         let network = self.network_hash();
         let mut from = TransactionsFrom::Ledger(due);
+        let (mut bytes, limit) = (0, self.config.max_response.bytes());
         for _ in 0..PAGES {
             let page = methods::transactions(self.rpc().await?, &from).await?;
             if page.latest_ledger < due {
@@ -99,10 +123,15 @@ impl StellarRpc {
                         self.malformed("getTransactions", format!("transaction {next} of ledger {due} is missing"))
                     );
                 }
+                bytes += sent.envelope_xdr.len() + sent.result_xdr.len() + sent.result_meta_xdr.len();
+                if bytes > limit {
+                    return Err(SourceError::TooLarge { url: self.shown(), method: "getTransactions".into(), limit });
+                }
                 let applied = decode::transaction(sent, &network);
                 closed.transactions.push(applied.map_err(|reason| self.malformed("getTransactions", reason))?);
             }
-            if past || count < TRANSACTIONS_PAGE {
+            // Only an empty page is the end: a provider may give fewer at a time than asked for.
+            if past || count == 0 {
                 return Ok(Some(closed));
             }
             // A full page that does not move on would be read for ever.
