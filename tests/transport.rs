@@ -54,6 +54,7 @@ fn handshakes() {
     for (from, to, status) in [
         ("HTTP/1.1", "HTTP/1.0", 400),
         ("dGhlIHNhbXBsZSBub25jZQ==", "", 400),
+        ("dGhlIHNhbXBsZSBub25jZQ==", "dGhlIHNhbXBsZQ==", 400),
         ("dGhlIHNhbXBsZSBub25jZQ==", "not base64 at all!", 400),
         ("Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n", "", 400),
         ("Connection: Upgrade\r\n", "", 400),

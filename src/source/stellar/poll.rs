@@ -8,7 +8,7 @@ use super::decode::{self, ClosedLedger, Reason};
 use super::methods::{self, Health};
 use super::{mapping, network_id};
 use crate::event::{Continuity, ContinuityKind, Hash, LedgerBatch, LedgerRef};
-use crate::source::{cut, Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError};
+use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError, cut};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
