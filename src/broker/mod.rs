@@ -26,6 +26,8 @@ mod index;
 mod outbox;
 mod rendering;
 mod router;
+#[cfg(test)]
+mod testing;
 
 pub use actor::{Advanced, Broker, Join, Register};
 pub use entry::{Piece, StreamEntry};

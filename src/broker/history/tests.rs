@@ -1,30 +1,9 @@
 use super::*;
-use crate::event::{Body, Continuity, ContinuityKind, Event, EventKind, LedgerFacts, LedgerRef, Place};
+use crate::broker::testing::batch;
+use crate::event::{Continuity, ContinuityKind};
 use proptest::prelude::*;
 
-fn batch(source: SourceNumber, ledger: u64, events: usize) -> LedgerBatch {
-    let event = |at: usize| Event {
-        id: format!("{ledger:03}-{at}").into(),
-        kind: EventKind::Ledger,
-        place: Place::new(at as u32, EventKind::Ledger, 0),
-        transaction_hash: None,
-        subjects: Vec::new(),
-        assets: Vec::new(),
-        body: Body::Ledger(LedgerFacts { transaction_count: 0, successful_count: 0, operation_count: 0 }),
-        native: None,
-    };
-    LedgerBatch {
-        source,
-        network: format!("test-{source}").into(),
-        epoch: 0,
-        ledger: LedgerRef { index: ledger, hash: None, parent: None, closed_at: 0 },
-        continuity: None,
-        events: (0..events).map(event).collect(),
-        native: None,
-    }
-}
-
-fn append(history: &History, source: SourceNumber, ledger: u64, events: usize) -> Option<u64> {
+fn append(history: &History, source: SourceNumber, ledger: u64, events: u32) -> Option<u64> {
     history.append(batch(source, ledger, events), Instant::now()).map(|entry| entry.sequence)
 }
 
@@ -114,7 +93,7 @@ proptest! {
     /// stream without a hole, and what it gets and what was dropped are together all there was.
     #[test]
     fn begin_is_exact(
-        ledgers in proptest::collection::vec((0u16..3, 1usize..6), 1..40),
+        ledgers in proptest::collection::vec((0u16..3, 1u32..6), 1..40),
         opened_at in 0usize..40,
         at_most in 0u64..60,
         sources in proptest::sample::subsequence(vec![0u16, 1, 2], 1..=3),
@@ -130,7 +109,7 @@ proptest! {
             }
             append(&history, *source, at as u64 + 1, *events);
             if sources.contains(source) {
-                all.extend((0..*events as u32).map(|event| (*source, at as u64 + 1, event)));
+                all.extend((0..*events).map(|event| (*source, at as u64 + 1, event)));
             }
         }
         let begin = history.begin(&sources, opened, at_most);

@@ -1,34 +1,12 @@
 use super::*;
+use crate::broker::testing::batch;
 use crate::broker::{Append, Broker, Clause, History, Register, RenderingId, Subscription};
 use crate::dialect::Start;
-use crate::event::{Body, Event, EventKind, LedgerBatch, LedgerFacts, LedgerRef, Place};
 use crate::server::metrics::Metrics;
 use crate::session::Shared;
 use actix::Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-fn batch(ledger: u64, events: u32) -> LedgerBatch {
-    let event = |at: u32| Event {
-        id: format!("{ledger}-{at}").into(),
-        kind: EventKind::Ledger,
-        place: Place::new(at, EventKind::Ledger, 0),
-        transaction_hash: None,
-        subjects: Vec::new(),
-        assets: Vec::new(),
-        body: Body::Ledger(LedgerFacts { transaction_count: 0, successful_count: 0, operation_count: 0 }),
-        native: None,
-    };
-    LedgerBatch {
-        source: 0,
-        network: "test".into(),
-        epoch: 0,
-        ledger: LedgerRef { index: ledger, hash: None, parent: None, closed_at: 0 },
-        continuity: None,
-        events: (0..events).map(event).collect(),
-        native: None,
-    }
-}
 
 fn started() -> (Addr<Broker>, Rc<Worker>) {
     let history = Arc::new(History::new(1, 1, 1 << 30));
@@ -63,7 +41,8 @@ fn register(broker: &Addr<Broker>) {
 async fn a_change_past_an_unanswered_head_does_not_end_the_stream() {
     for moment in 0..24 {
         let (broker, worker) = started();
-        let append = |ledger, events| broker.do_send(Append { batch: batch(ledger, events), posted: Instant::now() });
+        let append =
+            |ledger, events| broker.do_send(Append { batch: batch(0, ledger, events), posted: Instant::now() });
         let head = || worker.sessions.borrow().head;
         // Looking up 700 events costs about a sixth of a slice.
         for ledger in 1..=40 {
