@@ -10,6 +10,8 @@ const FAST: CatchUpRate = CatchUpRate { bytes: Size::mib(1000), ledgers: 1000 };
 
 struct Setup {
     url: String,
+    /// More nodes of the same network.
+    others: Vec<String>,
     node: SharedNode,
     got: Got,
     start: StartLedger,
@@ -22,12 +24,13 @@ impl Setup {
         let node = Node::new(chain);
         let serving = node.clone();
         let url = serve(move |method, params| serving.lock().unwrap().answer(method, params)).await;
-        Setup { url, node, got: Got::default(), start: StartLedger::Oldest, delay: Duration::ZERO, rate: FAST }
+        Setup { url, others: Vec::new(), node, got: Got::default(), start: StartLedger::Oldest, delay: Duration::ZERO, rate: FAST }
     }
 
     fn start(&self, state_dir: Option<&Path>) -> SourceHandle {
         let config = stellar::Config {
             rpc_url: Some(crate::source::RpcUrl(self.url.clone())),
+            rpc_urls: self.others.iter().cloned().map(crate::source::RpcUrl).collect(),
             start_ledger: self.start,
             poll_interval: crate::config::units::Time::millis(20),
             network_passphrase: Some(PASSPHRASE.into()),
@@ -199,6 +202,35 @@ async fn lost_ledgers_are_announced() {
     assert_eq!(got[3].ledger.index, 150);
     assert!(got[4..].iter().all(|batch| batch.continuity.is_none()));
     assert_eq!(again.status.snapshot().breaks.get("gap"), Some(&1));
+    again.stop().await;
+}
+
+#[actix::test]
+async fn a_node_that_has_just_started_loses_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let mut setup = Setup::new(Chain::new(100, 3, 0)).await;
+    let source = setup.start(Some(state.path()));
+    setup.until_ledger(102).await;
+    source.stop().await;
+    // The first node keeps little now; the second, of the same chain, has all.
+    let whole = setup.node.clone();
+    let second = serve(move |method, params| {
+        let mut node = whole.lock().unwrap();
+        let kept = std::mem::replace(&mut node.oldest, 100);
+        let answer = node.answer(method, params);
+        node.oldest = kept;
+        answer
+    });
+    setup.others.push(second.await);
+    {
+        let mut node = setup.node.lock().unwrap();
+        (0..60).for_each(|_| node.chain.close());
+        node.oldest = 140;
+    }
+    let again = setup.start(Some(state.path()));
+    setup.until_ledger(162).await;
+    assert_eq!(setup.ledgers(), (100..=162).collect::<Vec<u64>>());
+    assert!(setup.batches().iter().all(|batch| batch.continuity.is_none()));
     again.stop().await;
 }
 
