@@ -3,10 +3,11 @@ code 0, yaml as a settings file that `check-config` takes. A block after `<!-- t
 print Flow messages until it is ended.
 
 Arguments: README.md, the address of a running demo's clients, and that of its operators; they stand in
-for the default ones. `ledgercast` and what the README tells to install are found on the PATH."""
+for the default ones, and a free port for the devnet's. `ledgercast` and what the README tells to install are found on the PATH."""
 
 import pathlib
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,9 @@ from streaming import check_stream  # noqa: E402
 readme, clients, operators = sys.argv[1:]
 text = pathlib.Path(readme).read_text(encoding="utf-8")
 text = text.replace("127.0.0.1:8080", clients).replace("127.0.0.1:9090", operators)
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    text = text.replace("127.0.0.1:8000", "127.0.0.1:%d" % free.getsockname()[1])
 blocks = re.findall(r"^<!-- test(: stream)? -->\n```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 marks = text.count("<!-- test")
 assert blocks and len(blocks) == marks, f"{marks} marks, but {len(blocks)} blocks follow one directly"
