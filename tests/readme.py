@@ -3,7 +3,8 @@ code 0, yaml as a settings file that `check-config` takes. A block after `<!-- t
 print Flow messages until it is ended.
 
 Arguments: README.md, the address of a running demo's clients, and that of its operators; they stand in
-for the default ones, and a free port for the devnet's. `ledgercast` and what the README tells to install are found on the PATH."""
+for the default ones, and a free port for the devnet's. `ledgercast` and what the README tells to
+install are found on the PATH."""
 
 import pathlib
 import re
