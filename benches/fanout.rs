@@ -20,6 +20,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const EVERYTHING: &str = r#"{"type":"register","filters":{}}"#;
+/// The first byte of a text frame, and a pong as clients send it.
+const TEXT: u8 = 0x81;
+const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
 const SETTLE: Duration = Duration::from_secs(2);
 
 fn main() {
@@ -170,7 +173,13 @@ async fn read_ledgers(mut socket: tokio::net::TcpStream, stop: Arc<AtomicBool>) 
         let now = monotonic();
         let mut at = 0;
         while let Some((start, end)) = frame(&buffer[at..]) {
-            let payload = &buffer[at + start..at + end];
+            let (first, payload) = (buffer[at], &buffer[at + start..at + end]);
+            at += end;
+            if first != TEXT {
+                // A ping: the server asks whether we live.
+                let _ = socket.write_all(&PONG).await;
+                continue;
+            }
             if payload.starts_with(br#"{"type":"ledger""#) {
                 seen.push(Seen { ledger: ledger_of(payload), events: 0, digest: 0, read_nanos: now });
             }
@@ -182,7 +191,6 @@ async fn read_ledgers(mut socket: tokio::net::TcpStream, stop: Arc<AtomicBool>) 
                     .iter()
                     .fold(last.digest, |digest, byte| (digest ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
             }
-            at += end;
         }
         buffer.drain(..at);
     }
@@ -212,7 +220,7 @@ fn monotonic() -> u64 {
 
 /// A text frame as clients send it, masked with zeros.
 fn masked(text: &str) -> Vec<u8> {
-    let mut frame = vec![0x81];
+    let mut frame = vec![TEXT];
     match text.len() {
         length @ 0..=125 => frame.push(0x80 | length as u8),
         length => {

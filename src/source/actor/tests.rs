@@ -24,7 +24,15 @@ impl Setup {
         let node = Node::new(chain);
         let serving = node.clone();
         let url = serve(move |method, params| serving.lock().unwrap().answer(method, params)).await;
-        Setup { url, others: Vec::new(), node, got: Got::default(), start: StartLedger::Oldest, delay: Duration::ZERO, rate: FAST }
+        Setup {
+            url,
+            others: Vec::new(),
+            node,
+            got: Got::default(),
+            start: StartLedger::Oldest,
+            delay: Duration::ZERO,
+            rate: FAST,
+        }
     }
 
     fn start(&self, state_dir: Option<&Path>) -> SourceHandle {
