@@ -107,3 +107,25 @@ impl StreamHandler<Inbound> for Session {
         ctx.stop();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt;
+
+    /// A burst of small frames must not cost its connection memory for ever.
+    #[actix::test]
+    async fn an_emptied_queue_keeps_no_memory() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, peer) = listener.accept().await.unwrap();
+        let link = Rc::new(Link::new(socket, Bytes::new(), peer.ip(), 0));
+        link.inbound.borrow_mut().extend((0..2700).map(|_| Ok(Item::Pong)));
+        assert!(link.inbound.borrow().capacity() >= 2700);
+        let mut stream = InboundStream(link.clone());
+        for _ in 0..2700 {
+            assert!(stream.next().await.is_some());
+        }
+        assert_eq!(link.inbound.borrow().capacity(), 0);
+    }
+}
