@@ -38,7 +38,7 @@ macro_rules! settings {
             fn show(&self) -> $crate::config::reference::Shown {
                 $crate::config::reference::Shown::Section(vec![
                     $($crate::config::reference::Entry {
-                        key: stringify!($key).into(),
+                        key: stringify!($key).trim_start_matches("r#").into(),
                         doc: &[$($doc),*],
                         value: $crate::config::reference::Show::show(&self.$key),
                     },)*

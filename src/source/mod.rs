@@ -33,8 +33,8 @@ mod testing;
 pub use actor::{CatchUpRate, Settings, Source, SourceHandle, Stop, start};
 pub use checkpoint::Checkpoint;
 pub use error::SourceError;
-pub(crate) use rpc::cut;
 pub use rpc::{RpcClient, RpcUrl, Settings as RpcSettings, header_from_file, without_secrets};
+pub(crate) use rpc::{cut, header};
 pub use status::{RECENT, Recent, Snapshot, SourceStatus, State, monotonic_nanos};
 pub use table::{Context, LedgerConfig, build};
 

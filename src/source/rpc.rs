@@ -215,7 +215,8 @@ pub fn header_from_file(path: &Path) -> Result<(HeaderName, HeaderValue), Source
         .ok_or_else(|| fault(format!("{} holds no header; write one line `Name: value`", path.display())))
 }
 
-fn header(line: &str, default_name: &str) -> Option<(HeaderName, HeaderValue)> {
+/// Reads one line: `Name: value`, or the value of the header `default_name` alone.
+pub(crate) fn header(line: &str, default_name: &str) -> Option<(HeaderName, HeaderValue)> {
     let named = line.split_once(':').and_then(|(name, value)| Some((name.parse().ok()?, value.trim())));
     let (name, value) = named.unwrap_or((default_name.parse().ok()?, line));
     let mut value = HeaderValue::from_str(value).ok().filter(|value| !value.is_empty())?;

@@ -3,7 +3,7 @@
 use crate::config::reference::{Show, Shown};
 use crate::config::settings;
 use crate::config::units::{Size, Time};
-use crate::source::{RpcSettings, RpcUrl, SourceError, header_from_file, without_secrets};
+use crate::source::{RpcSettings, RpcUrl, SourceError, header, header_from_file, without_secrets};
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
@@ -34,8 +34,28 @@ settings! {
         /// A file of one line, `Name: value` or the value of `Authorization` alone, sent as a header with every
         /// request. Default none. Never printed.
         pub auth_header_file: Option<PathBuf>,
-        /// What is read: `transactions`, which is whole ledgers with exact payments and trades. Default transactions.
+        /// The same line as in `auth_header_file`, written here. Default none. Never printed; a file is better, since
+        /// settings get copied.
+        pub auth_header: Option<Secret>,
+        /// What is read: `transactions`, which is whole ledgers with exact payments and trades, or `events`, which is
+        /// what contracts emit and the payments that follow from it, for less traffic. Default transactions.
         pub mode: Mode,
+        /// In events mode, what is asked for: at most 5, one of which an event must match. In each `type` (`contract`,
+        /// `system` or both with a comma), at most 5 `contract_ids` and at most 5 `topics`, lists of base64 values,
+        /// `*` for any one and a last `**` for any more. Default []: all events.
+        pub filters: Vec<EventFilter>,
+        /// In events mode, events asked for at a time. Default 1000: a busy ledger, and less than the 10000 that
+        /// servers give at most.
+        pub page_limit: u32 = 1000,
+        /// The form that values are asked for in, `base64` or `json`; either is read, whatever was asked for.
+        /// Default base64: smaller, and the same for all servers.
+        pub xdr_format: XdrFormat,
+        /// When the RPC no longer keeps the next ledger: `announce` tells clients which are missing and goes on,
+        /// `wait` asks again until it is there. Default announce: a node does not get lost ledgers back.
+        pub on_gap: OnGap,
+        /// When the network began anew: `continue` tells clients and begins as without a checkpoint, `stop` reads
+        /// nothing more. Default continue: the test network is reset several times a year.
+        pub on_reset: OnReset,
     }
 }
 
@@ -46,11 +66,88 @@ pub enum Mode {
     /// Whole ledgers with their transactions: every kind of event, trades exact.
     #[default]
     Transactions,
+    /// Contract events and the payments that follow from them.
+    Events,
 }
 
-impl Show for Mode {
+/// The form in which the RPC is asked to write XDR values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum XdrFormat {
+    /// The values themselves.
+    #[default]
+    Base64,
+    /// As JSON (SEP-51).
+    Json,
+}
+
+/// What to do about ledgers that the RPC keeps no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnGap {
+    /// Tell which are missing and go on.
+    #[default]
+    Announce,
+    /// Ask again until they are there.
+    Wait,
+}
+
+/// What to do when the network began anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnReset {
+    /// Tell, and begin as without a checkpoint.
+    #[default]
+    Continue,
+    /// Read nothing more.
+    Stop,
+}
+
+/// Names as they stand in the file.
+macro_rules! shown {
+    ($($type:ty { $($variant:ident => $name:literal),* })*) => {
+        $(impl Show for $type {
+            fn show(&self) -> Shown {
+                Shown::text(match self { $(<$type>::$variant => $name,)* })
+            }
+        })*
+    };
+}
+
+shown! {
+    Mode { Transactions => "transactions", Events => "events" }
+    XdrFormat { Base64 => "base64", Json => "json" }
+    OnGap { Announce => "announce", Wait => "wait" }
+    OnReset { Continue => "continue", Stop => "stop" }
+}
+
+settings! {
+    /// One of the filters of events mode.
+    pub struct EventFilter {
+        /// `contract`, `system`, or both with a comma. Default none: both.
+        pub r#type: Option<String>,
+        /// Contracts, `C…`, at most 5. Default []: any.
+        pub contract_ids: Vec<String>,
+        /// Topic patterns, at most 5. Default []: any.
+        pub topics: Vec<Vec<String>>,
+    }
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Nothing built-in is secret, so there is nothing to show.
+impl Show for Secret {
     fn show(&self) -> Shown {
-        Shown::text("transactions")
+        Shown::text("(secret)")
     }
 }
 
@@ -128,6 +225,11 @@ impl Config {
         let mut headers = HeaderMap::new();
         if let Some(path) = &self.auth_header_file {
             let (name, value) = header_from_file(path)?;
+            headers.insert(name, value);
+        }
+        if let Some(Secret(line)) = &self.auth_header {
+            let no_header = || setting("auth_header", "holds no header; write `Name: value`".into());
+            let (name, value) = header(line.trim(), "authorization").ok_or_else(no_header)?;
             headers.insert(name, value);
         }
         if self.timeout.0.is_zero() {

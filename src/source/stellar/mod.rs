@@ -28,7 +28,7 @@ pub(in crate::source) mod testing;
 mod trades;
 mod transaction;
 
-pub use config::{Config, Mode, StartLedger};
+pub use config::{Config, EventFilter, Mode, OnGap, OnReset, Secret, StartLedger, XdrFormat};
 pub use poll::StellarRpc;
 
 /// The networks that have names of their own.

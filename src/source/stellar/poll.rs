@@ -350,6 +350,8 @@ impl Ledger for StellarRpc {
     fn scope(&self) -> String {
         match self.config.mode {
             Mode::Transactions => "stellar transactions".into(),
+            // What is asked for decides what there is to go on from.
+            Mode::Events => format!("stellar events {:?}", self.config.filters),
         }
     }
 
