@@ -33,10 +33,10 @@ impl Default for CatchUpRate {
 }
 
 impl CatchUpRate {
-    /// How long a batch of this weight takes.
-    fn cost(self, weight: usize) -> Duration {
+    /// How long a batch of this weight takes. One without events floods nobody.
+    fn cost(self, weight: usize, empty: bool) -> Duration {
         let bytes = Duration::from_secs_f64(weight as f64 / self.bytes.0.max(1) as f64);
-        bytes.max(Duration::from_secs(1) / self.ledgers.max(1))
+        if empty { bytes } else { bytes.max(Duration::from_secs(1) / self.ledgers.max(1)) }
     }
 }
 
@@ -235,10 +235,10 @@ impl Source {
                 ledger.poll_interval()
             }
             Polled::Next(Next::Batch(batch)) => {
-                let weight = batch.weight();
+                let (weight, empty) = (batch.weight(), batch.events.is_empty());
                 self.post(*batch, ledger, ctx);
                 self.status.working(ledger.newest(), behind);
-                if behind { self.pace(weight) } else { ledger.poll_interval() }
+                if behind { self.pace(weight, empty) } else { ledger.poll_interval() }
             }
         }
     }
@@ -256,9 +256,9 @@ impl Source {
     }
 
     /// While behind: how long until the pace allows the next ledger.
-    fn pace(&mut self, weight: usize) -> Duration {
+    fn pace(&mut self, weight: usize, empty: bool) -> Duration {
         let now = Instant::now();
-        self.paced_until = self.paced_until.max(now) + self.rate.cost(weight);
+        self.paced_until = self.paced_until.max(now) + self.rate.cost(weight, empty);
         self.paced_until - now
     }
 

@@ -93,6 +93,16 @@ pub enum SourceError {
         /// What came.
         found: u64,
     },
+    /// Something happened at which the settings say to wait for a person.
+    #[error("{reason}; nothing more is read; to go on, set `{key}: {value}`")]
+    Held {
+        /// What happened.
+        reason: String,
+        /// The key that decides.
+        key: &'static str,
+        /// Its value that goes on.
+        value: &'static str,
+    },
     /// A setting that cannot work.
     #[error("`{key}`: {reason}")]
     Setting {
@@ -134,6 +144,7 @@ impl SourceError {
             SourceError::WrongNetwork { .. } => "wrong_network",
             SourceError::Discontinuity { .. } => "discontinuity",
             SourceError::OutOfOrder { .. } => "out_of_order",
+            SourceError::Held { .. } => "held",
             SourceError::Setting { .. } => "setting",
             SourceError::Checkpoint { .. } => "checkpoint",
         }

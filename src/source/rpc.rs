@@ -172,6 +172,11 @@ impl RpcClient {
         // serde_json stops at a depth of 128 by itself.
         let answer: Answer<Box<RawValue>> =
             serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        // Only an error may lack the id: the server could not read the request then.
+        let unread = answer.error.is_some() && answer.id.is_null();
+        if answer.id != id && !unread {
+            return Err(malformed(format!("answers request {}, not {id}", answer.id)));
+        }
         if let Some(error) = answer.error {
             return Err(SourceError::Rpc {
                 url: endpoint.shown.clone(),
@@ -179,9 +184,6 @@ impl RpcClient {
                 code: error.code,
                 message: cut(error.message),
             });
-        }
-        if answer.id != id {
-            return Err(malformed(format!("answers request {}, not {id}", answer.id)));
         }
         let result = answer.result.ok_or_else(|| malformed("neither result nor error".into()))?;
         serde_json::from_str(result.get()).map_err(|error| malformed(error.to_string()))

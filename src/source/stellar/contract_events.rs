@@ -6,7 +6,7 @@ use super::keys::{Names, Party};
 use super::mapping::toid;
 use super::meaning::{DECIMALS, Meaning, MuxedId, meaning};
 use super::transaction::View;
-use crate::event::{Amount, Body, ContractEvent, Event, EventKind, Movement, Place};
+use crate::event::{Amount, Body, ContractEvent, Event, EventKind, Hash, Movement, Place};
 use serde_json::value::to_raw_value;
 use stellar_xdr::{ContractEventBody, ContractEventType, ScVal, TransactionEventStage};
 
@@ -24,10 +24,26 @@ pub struct AroundAll {
 
 /// Where an event stands: the parts of its id.
 #[derive(Debug, Clone, Copy)]
-struct Position {
-    transaction: u32,
-    operation: u32,
-    index: u32,
+pub struct Position {
+    /// The application order of the transaction, or what stands for all of them.
+    pub transaction: u32,
+    /// The operation.
+    pub operation: u32,
+    /// The index in this group.
+    pub index: u32,
+}
+
+/// What is known around an event.
+#[derive(Debug, Clone, Copy)]
+pub struct Emission {
+    /// The ledger it is in.
+    pub ledger: u32,
+    /// The transaction it is of.
+    pub hash: Option<Hash>,
+    /// Whether its call succeeded.
+    pub successful: bool,
+    /// Where it stands in the ledger.
+    pub position: Position,
 }
 
 /// A verified transfer, from which a payment may follow.
@@ -66,13 +82,13 @@ pub fn append(
             }
         };
         let meaning = meaning(&emitted.event, contracts);
-        events.extend(event(view, position, &emitted.event, meaning.as_ref(), names)?);
+        events.extend(event(&of(view, position), &emitted.event, meaning.as_ref(), names)?);
     }
     for (operation, emitted) in view.operation_events() {
         for (index, emitted) in (0..).zip(emitted) {
             let position = Position { transaction: view.order, operation, index };
             let meaning = meaning(emitted, contracts);
-            events.extend(event(view, position, emitted, meaning.as_ref(), names)?);
+            events.extend(event(&of(view, position), emitted, meaning.as_ref(), names)?);
             transfers.extend(
                 meaning.filter(|meaning| meaning.name == "transfer").map(|meaning| Transfer { operation, meaning }),
             );
@@ -81,14 +97,18 @@ pub fn append(
     Ok(transfers)
 }
 
+fn of(view: &View<'_>, position: Position) -> Emission {
+    Emission { ledger: view.ledger, hash: Some(view.hash), successful: view.successful(), position }
+}
+
 /// One event; `None` for a diagnostic one.
-fn event(
-    view: &View<'_>,
-    position: Position,
+pub fn event(
+    emission: &Emission,
     emitted: &stellar_xdr::ContractEvent,
     meaning: Option<&Meaning>,
     names: &mut Names,
 ) -> Result<Option<Event>, Reason> {
+    let position = emission.position;
     let kind = match emitted.type_ {
         ContractEventType::Contract => EventKind::ContractEvent,
         ContractEventType::System => EventKind::SystemEvent,
@@ -125,15 +145,15 @@ fn event(
         data: to_raw_value(&content.data).map_err(json)?,
         transaction_index: position.transaction,
         operation_index: position.operation,
-        in_successful_call: view.successful(),
+        in_successful_call: emission.successful,
         movement,
     };
     let Position { transaction, operation, index } = position;
     Ok(Some(Event {
-        id: format!("{:019}-{index:010}", toid(view.ledger, transaction, operation)).into(),
+        id: format!("{:019}-{index:010}", toid(emission.ledger, transaction, operation)).into(),
         kind,
         place: Place::new(transaction, kind, u64::from(operation) << 32 | u64::from(index)),
-        transaction_hash: Some(view.hash),
+        transaction_hash: emission.hash,
         subjects,
         assets: assets.into_iter().collect(),
         body: Body::ContractEvent(Box::new(body)),

@@ -45,5 +45,9 @@ pub fn events(ledger: &ClosedLedger, contracts: &mut AssetContracts) -> Result<V
     Ok(events)
 }
 
+mod emitted;
+
+pub use emitted::events as emitted;
+
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::json;
 
 /// Transactions asked for at a time; the most that a server with default settings gives.
-const TRANSACTIONS_PAGE: usize = 200;
+pub const TRANSACTIONS_PAGE: u32 = 200;
 
 /// Whether the node is well and what it holds.
 #[derive(Debug, Clone, Copy, Deserialize)]
@@ -105,13 +105,17 @@ pub async fn ledgers(rpc: &mut RpcClient, start: u32, limit: u32) -> Result<Ledg
 }
 
 /// Asks for a page of transactions, from a ledger or after a cursor, never both.
-pub async fn transactions(rpc: &mut RpcClient, from: &TransactionsFrom) -> Result<Transactions, SourceError> {
+pub async fn transactions(
+    rpc: &mut RpcClient,
+    from: &TransactionsFrom,
+    limit: u32,
+) -> Result<Transactions, SourceError> {
     let params = match from {
         TransactionsFrom::Ledger(start) => {
-            json!({ "startLedger": start, "pagination": { "limit": TRANSACTIONS_PAGE } })
+            json!({ "startLedger": start, "pagination": { "limit": limit } })
         }
         TransactionsFrom::After(cursor) => {
-            json!({ "pagination": { "cursor": cursor.to_string(), "limit": TRANSACTIONS_PAGE } })
+            json!({ "pagination": { "cursor": cursor.to_string(), "limit": limit } })
         }
     };
     rpc.call("getTransactions", &params).await

@@ -17,6 +17,8 @@ mod assets;
 mod config;
 mod contract_events;
 mod decode;
+mod emitted;
+mod forms;
 mod keys;
 mod mapping;
 mod meaning;

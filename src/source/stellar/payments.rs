@@ -5,19 +5,24 @@ use super::keys::{Names, Party};
 use super::mapping::toid;
 use super::meaning::{DECIMALS, MuxedId};
 use super::transaction::View;
-use crate::event::{Amount, Body, Event, EventKind, Payment, Place};
+use crate::event::{Amount, Body, Event, EventKind, Hash, Payment, Place};
 use stellar_xdr::{
     AccountMergeResult, Asset, ClaimableBalanceId, CreateClaimableBalanceResult, LedgerEntryChange, LedgerEntryData,
     OperationBody, OperationResult, OperationResultTr, PathPaymentStrictSendResult,
 };
 
 /// One movement before it is an event.
-struct Moved {
-    from: Party,
-    to: Party,
-    to_muxed_id: Option<MuxedId>,
-    asset: Asset,
-    units: i128,
+pub struct Moved {
+    /// Who gave.
+    pub from: Party,
+    /// Who got.
+    pub to: Party,
+    /// The id inside the receiver, where it is not in its address.
+    pub to_muxed_id: Option<MuxedId>,
+    /// What.
+    pub asset: Asset,
+    /// How much, in units of 10^-[`DECIMALS`].
+    pub units: i128,
 }
 
 /// Appends the payments of a successful transaction.
@@ -34,13 +39,23 @@ pub fn append(view: &View<'_>, transfers: &[Transfer], names: &mut Names, events
         for (in_operation, moved) in moved.into_iter().enumerate() {
             let id = format!("{}-p{in_operation}", toid(view.ledger, view.order, operation as u32));
             let place = Place::new(view.order, EventKind::Payment, in_transaction);
-            events.push(event(view, id, place, sent.body.name(), moved, names));
+            let operation = operation_name(sent.body.name());
+            events.push(event(Some(view.hash), view.memo.clone(), id, place, operation, moved, names));
             in_transaction += 1;
         }
     }
 }
 
-fn event(view: &View<'_>, id: String, place: Place, operation: &str, moved: Moved, names: &mut Names) -> Event {
+/// A movement as an event of the transaction `hash`.
+pub fn event(
+    hash: Option<Hash>,
+    memo: Option<Box<str>>,
+    id: String,
+    place: Place,
+    operation: Option<&'static str>,
+    moved: Moved,
+    names: &mut Names,
+) -> Event {
     let mut subjects = Vec::new();
     names.add_subjects(moved.from, &mut subjects);
     names.add_subjects(moved.to, &mut subjects);
@@ -55,14 +70,14 @@ fn event(view: &View<'_>, id: String, place: Place, operation: &str, moved: Move
         to_muxed_id: muxed.map(|id| id.text()),
         asset: names.asset(&moved.asset),
         amount: amount.clone(),
-        memo: view.memo.clone(),
-        operation: operation_name(operation),
+        memo,
+        operation,
     };
     Event {
         id: id.into(),
         kind: EventKind::Payment,
         place,
-        transaction_hash: Some(view.hash),
+        transaction_hash: hash,
         subjects,
         assets: vec![names.asset_keys(&moved.asset, amount)],
         body: Body::Payment(Box::new(body)),

@@ -1,14 +1,17 @@
 //! The position in the chain and how it moves.
 
+mod events;
 mod fetch;
 
 use super::assets::{AssetContracts, network_hash};
-use super::config::{Config, Mode, StartLedger};
+use super::config::{Config, Mode, OnGap, OnReset, StartLedger};
 use super::decode::{self, ClosedLedger, Reason};
+use super::emitted::Wanted;
 use super::methods::{self, Health};
 use super::{mapping, network_id};
 use crate::event::{Continuity, ContinuityKind, Hash, LedgerBatch, LedgerRef};
 use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError, cut};
+use events::Found;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +43,16 @@ pub struct StellarRpc {
     oldest: u32,
     /// Fetched and not yet delivered, from `due` on.
     fetched: VecDeque<methods::Ledger>,
+    /// In events mode, what was searched and not yet delivered.
+    found: Found,
+    /// In events mode, what is asked for.
+    wanted: Wanted,
+    /// Whether the server refuses patterns of topics; then they are only looked at here.
+    topics_refused: bool,
+    /// Events or transactions asked for at a time.
+    page: u32,
+    /// The close time of the ledger delivered last.
+    closed_at: i64,
     /// Bytes of the largest ledger of the last page, as the answer holds it.
     ledger_bytes: usize,
     /// To be announced with the next batch.
@@ -66,8 +79,17 @@ struct Network {
 impl StellarRpc {
     /// A ledger that is not connected yet.
     pub fn new(config: Config, context: Context) -> StellarRpc {
+        let page = match config.mode {
+            Mode::Transactions => methods::TRANSACTIONS_PAGE,
+            Mode::Events => config.page_limit.max(events::SMALLEST_PAGE),
+        };
         StellarRpc {
+            page,
             config,
+            found: Found::default(),
+            wanted: Wanted::default(),
+            topics_refused: false,
+            closed_at: 0,
             context,
             rpc: None,
             checked: None,
@@ -144,8 +166,17 @@ impl StellarRpc {
     }
 
     async fn open_at(&mut self, checkpoint: Option<Checkpoint>) -> Result<(), SourceError> {
+        if self.config.mode == Mode::Events {
+            let wrong = |reason| SourceError::Setting { key: "filters", reason };
+            self.wanted = Wanted::new(&self.config.filters).map_err(wrong)?;
+            self.context.status.notice(
+                "events mode: there will be contract events and the payments that follow from them, \
+                 and no ledger, transaction or trade events",
+            );
+        }
         let health = self.health().await?;
         self.fetched.clear();
+        self.found.clear();
         self.doubted = false;
         match checkpoint {
             Some(checkpoint) => {
@@ -167,19 +198,26 @@ impl StellarRpc {
             return Err(SourceError::Setting { key: "start_ledger", reason: "polled before it was opened".into() });
         };
         self.rpc().await?;
-        if self.fetched.is_empty() {
+        if self.fetched.is_empty() && !self.found.has(due) {
             if due > self.newest {
                 let health = self.health().await?;
                 if due <= self.newest {
                     self.behind_us = None;
-                } else if !self.is_reset(due, &health) {
+                } else if !self.is_reset(due, &health)? {
                     return Ok(Next::NotYet);
                 }
                 due = self.due.unwrap_or(due);
             }
-            if !self.fetch(due).await? {
+            let has = match self.config.mode {
+                Mode::Transactions => self.fetch(due).await?,
+                Mode::Events => self.search(due).await?,
+            };
+            if !has {
                 return Ok(Next::NotYet);
             }
+        }
+        if self.config.mode == Mode::Events {
+            return self.deliver_found(due);
         }
         let Some(ledger) = self.fetched.front() else { return Ok(Next::NotYet) };
         let closed = if ledger.metadata_xdr.is_empty() {
@@ -194,25 +232,28 @@ impl StellarRpc {
 
     /// Whether the network began anew: its tip stays far behind what was delivered. Then the
     /// position is forgotten.
-    fn is_reset(&mut self, due: u32, health: &Health) -> bool {
+    fn is_reset(&mut self, due: u32, health: &Health) -> Result<bool, SourceError> {
         if health.latest_ledger.saturating_add(MAY_LAG) >= due {
             self.behind_us = None;
-            return false;
+            return Ok(false);
         }
         let (since, probes) = self.behind_us.unwrap_or((Instant::now(), 0));
         self.behind_us = Some((since, probes + 1));
         let believed = self.last.is_some() && probes + 1 >= RESET_PROBES && since.elapsed() >= RESET_AFTER;
         if believed {
             let start = self.cold_start(health);
-            self.reset(start, format!("the network's newest ledger is {}, that of a new chain", health.latest_ledger));
+            self.reset(start, format!("the network's newest ledger is {}, that of a new chain", health.latest_ledger))?;
         } else {
             self.ask_another();
         }
-        believed
+        Ok(believed)
     }
 
-    /// Begins anew at `start` and announces it.
-    fn reset(&mut self, start: u32, reason: String) {
+    /// Begins anew at `start` and announces it, if that is wanted.
+    fn reset(&mut self, start: u32, reason: String) -> Result<(), SourceError> {
+        if self.config.on_reset == OnReset::Stop {
+            return Err(SourceError::Held { reason, key: "on_reset", value: "continue" });
+        }
         let last = self.last.map_or(start, |(last, _)| last);
         self.announce = Some(Continuity {
             kind: ContinuityKind::Reset,
@@ -225,10 +266,15 @@ impl StellarRpc {
         self.due = Some(start);
         self.behind_us = None;
         self.doubted = false;
+        Ok(())
     }
 
     /// Ledgers that the server no longer gives are lost; that is announced with the next batch.
-    fn skip_lost(&mut self, due: u32) {
+    fn skip_lost(&mut self, due: u32) -> Result<(), SourceError> {
+        if self.config.on_gap == OnGap::Wait && self.last.is_some() {
+            let reason = format!("ledger {due} is due and the rpc keeps none before {}", self.oldest);
+            return Err(SourceError::Held { reason, key: "on_gap", value: "announce" });
+        }
         let start = past_edge(self.oldest, self.newest);
         let from = match &self.announce {
             // A gap that grew while its first ledger could not be read is still one gap.
@@ -248,6 +294,7 @@ impl StellarRpc {
         self.due = Some(start);
         // The chain cannot be followed over the gap.
         self.last = self.last.map(|(last, _)| (last, None));
+        Ok(())
     }
 
     /// Says once, before it happens, that ledgers are about to be lost: the edge of a full server
@@ -279,8 +326,7 @@ impl StellarRpc {
             return Err(SourceError::Discontinuity { url, ledger: closed.index.into() });
         }
         let reason = format!("ledger {last} was {hash} when it was delivered and is {} now", closed.parent);
-        self.reset(closed.index, reason);
-        Ok(())
+        self.reset(closed.index, reason)
     }
 
     /// Maps a ledger and moves the position past it.
@@ -308,12 +354,16 @@ impl StellarRpc {
             native: None,
         };
         self.fetched.pop_front();
-        self.last = Some((closed.index, Some(closed.hash)));
-        self.due = Some(closed.index.saturating_add(1));
+        self.moved_past(closed.index, Some(closed.hash));
+        Ok(Next::Batch(Box::new(batch)))
+    }
+
+    fn moved_past(&mut self, ledger: u32, hash: Option<Hash>) {
+        self.last = Some((ledger, hash));
+        self.due = Some(ledger.saturating_add(1));
         self.doubted = false;
         self.behind_us = None;
         self.lost_probes = 0;
-        Ok(Next::Batch(Box::new(batch)))
     }
 
     fn network_hash(&self) -> [u8; 32] {
@@ -328,6 +378,7 @@ impl StellarRpc {
     fn malformed(&mut self, method: &str, reason: Reason) -> SourceError {
         let url = self.shown();
         self.fetched.clear();
+        self.found.clear();
         self.ask_another();
         SourceError::Malformed { url, method: method.into(), reason: cut(reason) }
     }

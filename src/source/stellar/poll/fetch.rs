@@ -1,7 +1,9 @@
 //! Fetching: pages of ledgers, and their transactions where a server gives no metadata.
 
 use super::StellarRpc;
+use super::events::SMALLEST_PAGE;
 use crate::source::SourceError;
+use crate::source::stellar::config::Mode;
 use crate::source::stellar::decode::{self, ClosedLedger};
 use crate::source::stellar::methods::{self, TransactionsFrom};
 
@@ -55,7 +57,7 @@ impl StellarRpc {
         let size = |ledger: &methods::Ledger| ledger.metadata_xdr.len() + ledger.header_xdr.len();
         self.ledger_bytes = self.fetched.iter().map(size).max().unwrap_or(self.ledger_bytes);
         if self.fetched.is_empty() && due < self.oldest {
-            self.lost(due);
+            self.lost(due)?;
             return Ok(false);
         }
         if self.fetched.is_empty() && answer.latest_ledger >= due {
@@ -65,18 +67,24 @@ impl StellarRpc {
     }
 
     /// A refused position is decided by numbers, not by the server's text.
-    async fn refused(&mut self, due: u32, error: SourceError) -> Result<(), SourceError> {
+    pub(super) async fn refused(&mut self, due: u32, error: SourceError) -> Result<(), SourceError> {
         self.health().await?;
         if due > self.newest {
             return Ok(());
         }
         // Only now: a server that also reads from an archive gives more than it says.
         if due < self.oldest {
-            self.lost(due);
-            return Ok(());
+            return self.lost(due);
         }
         // Another machine behind the same name may lag. Not for ever.
         self.refusals += 1;
+        // Nor is it the position then: an older server may not know `**`, or give smaller pages.
+        if self.refusals == 2 && self.config.mode == Mode::Events && self.wanted.has_topics() && !self.topics_refused {
+            self.topics_refused = true;
+            self.context.status.notice(&format!("{error}; asking without `topics`, which are looked at here instead"));
+        } else if self.refusals >= 2 {
+            self.page = (self.page / 2).max(SMALLEST_PAGE);
+        }
         if self.refusals < REFUSALS {
             return Ok(());
         }
@@ -88,14 +96,14 @@ impl StellarRpc {
     /// A node says that it does not keep the due ledger any more. Believed when it, or the others in
     /// turn, have said so several times: a node that has just started keeps little, and another may
     /// still have it.
-    fn lost(&mut self, due: u32) {
+    pub(super) fn lost(&mut self, due: u32) -> Result<(), SourceError> {
         self.lost_probes += 1;
         if self.lost_probes < LOST_PROBES {
             self.ask_another();
-            return;
+            return Ok(());
         }
         self.lost_probes = 0;
-        self.skip_lost(due);
+        self.skip_lost(due)
     }
 
     /// The front ledger through `getTransactions`, for servers that give no metadata; `None`: the
@@ -107,7 +115,17 @@ impl StellarRpc {
         let mut from = TransactionsFrom::Ledger(due);
         let (mut bytes, limit) = (0, self.config.max_response.bytes());
         for _ in 0..PAGES {
-            let page = methods::transactions(self.rpc().await?, &from).await?;
+            let at_a_time = self.page;
+            let page = match methods::transactions(self.rpc().await?, &from, at_a_time).await {
+                Ok(page) => page,
+                Err(error) => {
+                    // The ledger is there, so it is the number asked for that a provider may refuse.
+                    if matches!(error.rpc_code(), Some(-32600 | -32602)) {
+                        self.page = (at_a_time / 2).max(SMALLEST_PAGE);
+                    }
+                    return Err(error);
+                }
+            };
             if page.latest_ledger < due {
                 return Ok(None);
             }
