@@ -361,3 +361,6 @@ impl Pattern {
 pub fn start_of(ledger: u32) -> EventId {
     EventId { toid: toid(ledger, 0, 0), index: 0 }
 }
+
+#[cfg(test)]
+mod tests;

@@ -155,3 +155,6 @@ impl StellarRpc {
         Ok(Next::Batch(Box::new(batch)))
     }
 }
+
+#[cfg(test)]
+mod tests;
