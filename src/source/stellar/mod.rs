@@ -17,6 +17,7 @@ mod assets;
 mod config;
 mod contract_events;
 mod decode;
+mod forms;
 mod keys;
 mod mapping;
 mod meaning;
