@@ -1,9 +1,11 @@
-//! XDR → a closed ledger with its transactions in the order of application.
+//! XDR, in either form → a closed ledger with its transactions in the order of application.
 
-use super::methods;
+use super::{forms, methods};
 use crate::event::Hash;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 use stellar_xdr::{
     GeneralizedTransactionSet, LedgerCloseMeta, LedgerHeaderHistoryEntry, Limits, ReadXdr, TransactionEnvelope,
@@ -52,15 +54,25 @@ pub fn xdr<T: ReadXdr>(text: &str, what: &str) -> Result<T, Reason> {
     T::from_xdr(&bytes, Limits { depth: DEPTH, len: bytes.len() }).map_err(|error| format!("{what}: {error}"))
 }
 
+/// A value in the form that the server gave it in; `name` is that of its member without `Xdr` or
+/// `Json`.
+fn either<T: ReadXdr + DeserializeOwned>(base64: &str, json: Option<&RawValue>, name: &str) -> Result<T, Reason> {
+    match json {
+        // A server that gives JSON leaves the other empty, if it is there at all.
+        Some(json) if base64.is_empty() => forms::from_json(json, &format!("{name}Json")),
+        _ => xdr(base64, &format!("{name}Xdr")),
+    }
+}
+
 /// The header of a ledger, without its transactions.
 pub fn header(ledger: &methods::Ledger) -> Result<ClosedLedger, Reason> {
-    let entry: LedgerHeaderHistoryEntry = xdr(&ledger.header_xdr, "headerXdr")?;
+    let entry: LedgerHeaderHistoryEntry = either(&ledger.header_xdr, ledger.header_json.as_deref(), "header")?;
     closed(ledger, &entry, Vec::new())
 }
 
 /// A whole ledger from its metadata.
 pub fn metadata(ledger: &methods::Ledger, network: &[u8; 32]) -> Result<ClosedLedger, Reason> {
-    let meta: LedgerCloseMeta = xdr(&ledger.metadata_xdr, "metadataXdr")?;
+    let meta: LedgerCloseMeta = either(&ledger.metadata_xdr, ledger.metadata_json.as_deref(), "metadata")?;
     let (entry, envelopes, processed): (_, _, Vec<_>) = match meta {
         LedgerCloseMeta::V0(meta) => {
             let processed = meta.tx_processing.into_vec().into_iter();
@@ -83,17 +95,17 @@ pub fn metadata(ledger: &methods::Ledger, network: &[u8; 32]) -> Result<ClosedLe
 
 /// One transaction of `getTransactions`.
 pub fn transaction(sent: &methods::Transaction, network: &[u8; 32]) -> Result<AppliedTransaction, Reason> {
-    let envelope: TransactionEnvelope = xdr(&sent.envelope_xdr, "envelopeXdr")?;
+    let envelope: TransactionEnvelope = either(&sent.envelope_xdr, sent.envelope_json.as_deref(), "envelope")?;
     let hash = match &sent.tx_hash {
         Some(hex) => Hash::from_hex(hex).ok_or_else(|| format!("txHash `{hex}`"))?,
-        None => Hash(envelope.hash(*network).map_err(|error| format!("envelopeXdr: {error}"))?),
+        None => Hash(envelope.hash(*network).map_err(|error| format!("envelope: {error}"))?),
     };
     Ok(AppliedTransaction {
         order: sent.application_order,
         hash,
         envelope,
-        result: xdr(&sent.result_xdr, "resultXdr")?,
-        meta: xdr(&sent.result_meta_xdr, "resultMetaXdr")?,
+        result: either(&sent.result_xdr, sent.result_json.as_deref(), "result")?,
+        meta: either(&sent.result_meta_xdr, sent.result_meta_json.as_deref(), "resultMeta")?,
     })
 }
 

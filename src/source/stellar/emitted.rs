@@ -6,6 +6,7 @@ use super::config::{EventFilter, XdrFormat};
 use super::decode::{self, Reason};
 use super::forms;
 use super::mapping::toid;
+use super::methods::in_form;
 use crate::source::{RpcClient, SourceError};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -241,10 +242,7 @@ pub async fn events(
     if !filters.is_empty() {
         params["filters"] = filters.into();
     }
-    if form == XdrFormat::Json {
-        params["xdrFormat"] = "json".into();
-    }
-    rpc.call("getEvents", &params).await
+    rpc.call("getEvents", &in_form(params, form)).await
 }
 
 /// Which events are wanted: judged here whatever the server understands, so that its version does

@@ -1,9 +1,11 @@
 //! The RPC's methods: what is asked and the parts of the answers that are used. Unknown fields are
 //! ignored and few are required, since servers differ.
 
+use super::config::XdrFormat;
 use crate::source::{RpcClient, SourceError};
 use serde::{Deserialize, Deserializer, de};
-use serde_json::json;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 /// Transactions asked for at a time; the most that a server with default settings gives.
 pub const TRANSACTIONS_PAGE: u32 = 200;
@@ -42,8 +44,8 @@ pub struct Ledgers {
     pub oldest_ledger: u32,
 }
 
-/// One closed ledger.
-#[derive(Debug, Deserialize)]
+/// One closed ledger, its values in the base64 form or as JSON.
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ledger {
     /// Its hash, hex.
@@ -56,6 +58,27 @@ pub struct Ledger {
     /// The XDR of its LedgerCloseMeta, base64; empty where the server does not give it.
     #[serde(default)]
     pub metadata_xdr: String,
+    /// The header as JSON, from servers asked for it.
+    pub header_json: Option<Box<RawValue>>,
+    /// The LedgerCloseMeta as JSON.
+    pub metadata_json: Option<Box<RawValue>>,
+}
+
+impl Ledger {
+    /// Whether the server gave the metadata, in whatever form.
+    pub fn has_metadata(&self) -> bool {
+        !self.metadata_xdr.is_empty() || self.metadata_json.is_some()
+    }
+
+    /// Bytes of its values, as the answer holds them.
+    pub fn bytes(&self) -> usize {
+        let xdr = self.header_xdr.len() + self.metadata_xdr.len();
+        xdr + length(&self.header_json) + length(&self.metadata_json)
+    }
+}
+
+fn length(json: &Option<Box<RawValue>>) -> usize {
+    json.as_ref().map_or(0, |json| json.get().len())
 }
 
 /// A page of transactions.
@@ -71,8 +94,8 @@ pub struct Transactions {
     pub latest_ledger: u32,
 }
 
-/// One transaction.
-#[derive(Debug, Deserialize)]
+/// One transaction, its values in the base64 form or as JSON.
+#[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Transaction {
     /// The ledger that it is in.
@@ -81,12 +104,29 @@ pub struct Transaction {
     pub application_order: u32,
     /// Its hash, hex; for a fee bump the outer one. Servers before v22 left it out.
     pub tx_hash: Option<String>,
-    /// The TransactionEnvelope.
+    /// The XDR of its TransactionEnvelope, base64.
+    #[serde(default)]
     pub envelope_xdr: String,
-    /// The TransactionResult.
+    /// The XDR of its TransactionResult, base64.
+    #[serde(default)]
     pub result_xdr: String,
-    /// The TransactionMeta.
+    /// The XDR of its TransactionMeta, base64.
+    #[serde(default)]
     pub result_meta_xdr: String,
+    /// The TransactionEnvelope as JSON, from servers asked for it.
+    pub envelope_json: Option<Box<RawValue>>,
+    /// The TransactionResult as JSON.
+    pub result_json: Option<Box<RawValue>>,
+    /// The TransactionMeta as JSON.
+    pub result_meta_json: Option<Box<RawValue>>,
+}
+
+impl Transaction {
+    /// Bytes of its values, as the answer holds them.
+    pub fn bytes(&self) -> usize {
+        let xdr = self.envelope_xdr.len() + self.result_xdr.len() + self.result_meta_xdr.len();
+        xdr + length(&self.envelope_json) + length(&self.result_json) + length(&self.result_meta_json)
+    }
 }
 
 /// Asks whether the node is well.
@@ -100,8 +140,9 @@ pub async fn network(rpc: &mut RpcClient) -> Result<Network, SourceError> {
 }
 
 /// Asks for up to `limit` ledgers from `start`.
-pub async fn ledgers(rpc: &mut RpcClient, start: u32, limit: u32) -> Result<Ledgers, SourceError> {
-    rpc.call("getLedgers", &json!({ "startLedger": start, "pagination": { "limit": limit } })).await
+pub async fn ledgers(rpc: &mut RpcClient, start: u32, limit: u32, format: XdrFormat) -> Result<Ledgers, SourceError> {
+    let params = json!({ "startLedger": start, "pagination": { "limit": limit } });
+    rpc.call("getLedgers", &in_form(params, format)).await
 }
 
 /// Asks for a page of transactions, from a ledger or after a cursor, never both.
@@ -109,6 +150,7 @@ pub async fn transactions(
     rpc: &mut RpcClient,
     from: &TransactionsFrom,
     limit: u32,
+    format: XdrFormat,
 ) -> Result<Transactions, SourceError> {
     let params = match from {
         TransactionsFrom::Ledger(start) => {
@@ -118,7 +160,16 @@ pub async fn transactions(
             json!({ "pagination": { "cursor": cursor.to_string(), "limit": limit } })
         }
     };
-    rpc.call("getTransactions", &params).await
+    rpc.call("getTransactions", &in_form(params, format)).await
+}
+
+/// Parameters that ask for values in this form. Base64 is what servers write unasked, and the ones
+/// that know no other form know no parameter for it.
+pub fn in_form(mut params: Value, format: XdrFormat) -> Value {
+    if format == XdrFormat::Json {
+        params["xdrFormat"] = "json".into();
+    }
+    params
 }
 
 /// Where a page of transactions begins.
@@ -152,6 +203,26 @@ fn text_or_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_form_is_named_only_where_it_is_not_the_usual_one() {
+        assert_eq!(in_form(json!({ "startLedger": 7 }), XdrFormat::Base64), json!({ "startLedger": 7 }));
+        let asked = in_form(json!({ "startLedger": 7 }), XdrFormat::Json);
+        assert_eq!(asked, json!({ "startLedger": 7, "xdrFormat": "json" }));
+    }
+
+    #[test]
+    fn either_form_is_read() {
+        let ledger: Ledger =
+            serde_json::from_str(r#"{"hash":"ab","sequence":7,"headerXdr":"","headerJson":{"a":1}}"#).unwrap();
+        assert_eq!((ledger.has_metadata(), ledger.bytes()), (false, 7));
+        let ledger = Ledger { metadata_json: ledger.header_json, ..Ledger::default() };
+        assert!(ledger.has_metadata());
+        assert!(Ledger { metadata_xdr: "AAAA".into(), ..Ledger::default() }.has_metadata());
+        let sent = r#"{"ledger":7,"applicationOrder":1,"envelopeXdr":"AAAA","resultJson":[],"resultMetaJson":null}"#;
+        let sent: Transaction = serde_json::from_str(sent).unwrap();
+        assert_eq!((sent.bytes(), sent.result_meta_json.is_none()), (6, true));
+    }
 
     #[test]
     fn cursors_only_go_forward() {

@@ -220,7 +220,7 @@ impl StellarRpc {
             return self.deliver_found(due);
         }
         let Some(ledger) = self.fetched.front() else { return Ok(Next::NotYet) };
-        let closed = if ledger.metadata_xdr.is_empty() {
+        let closed = if !ledger.has_metadata() {
             let Some(closed) = self.read_transactions(due).await? else { return Ok(Next::NotYet) };
             closed
         } else {

@@ -115,6 +115,7 @@ fn recorded_trades() {
         envelope_xdr: text("envelope_xdr"),
         result_xdr: text("result_xdr"),
         result_meta_xdr: text("result_meta_xdr"),
+        ..methods::Transaction::default()
     };
     let applied = decode::transaction(&sent, &network_hash(PUBNET)).unwrap();
     assert_eq!(applied.hash.to_string(), record["hash"]);

@@ -23,7 +23,8 @@ impl StellarRpc {
         let fits = self.config.max_response.bytes() / 4 / self.ledger_bytes.max(1);
         let fits = u32::try_from(fits).unwrap_or(u32::MAX).clamp(1, AT_A_TIME);
         let limit = self.newest.saturating_sub(due).saturating_add(1).min(fits);
-        let answer = match methods::ledgers(self.rpc().await?, due, limit).await {
+        let format = self.config.xdr_format;
+        let answer = match methods::ledgers(self.rpc().await?, due, limit, format).await {
             Ok(answer) => answer,
             Err(error @ SourceError::TooLarge { .. }) => {
                 // The next attempt asks for one ledger only.
@@ -54,8 +55,7 @@ impl StellarRpc {
             self.fetched.push_back(ledger);
             expected += 1;
         }
-        let size = |ledger: &methods::Ledger| ledger.metadata_xdr.len() + ledger.header_xdr.len();
-        self.ledger_bytes = self.fetched.iter().map(size).max().unwrap_or(self.ledger_bytes);
+        self.ledger_bytes = self.fetched.iter().map(methods::Ledger::bytes).max().unwrap_or(self.ledger_bytes);
         if self.fetched.is_empty() && due < self.oldest {
             self.lost(due)?;
             return Ok(false);
@@ -112,11 +112,12 @@ impl StellarRpc {
         let Some(ledger) = self.fetched.front() else { return Ok(None) };
         let mut closed = decode::header(ledger).map_err(|reason| self.malformed("getLedgers", reason))?;
         let network = self.network_hash();
+        let format = self.config.xdr_format;
         let mut from = TransactionsFrom::Ledger(due);
         let (mut bytes, limit) = (0, self.config.max_response.bytes());
         for _ in 0..PAGES {
             let at_a_time = self.page;
-            let page = match methods::transactions(self.rpc().await?, &from, at_a_time).await {
+            let page = match methods::transactions(self.rpc().await?, &from, at_a_time, format).await {
                 Ok(page) => page,
                 Err(error) => {
                     // The ledger is there, so it is the number asked for that a provider may refuse.
@@ -141,7 +142,7 @@ impl StellarRpc {
                         self.malformed("getTransactions", format!("transaction {next} of ledger {due} is missing"))
                     );
                 }
-                bytes += sent.envelope_xdr.len() + sent.result_xdr.len() + sent.result_meta_xdr.len();
+                bytes += sent.bytes();
                 if bytes > limit {
                     return Err(SourceError::TooLarge { url: self.shown(), method: "getTransactions".into(), limit });
                 }
