@@ -7,7 +7,9 @@ mod transcript;
 use common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, frame};
 use common::server::{Devnet, Server, settings_with};
 use ledgercast::broker::Renderings;
-use ledgercast::dialect::{self, Action, Applied, Change, Dialect, DialectConfig, Input, Opening, Output};
+use ledgercast::dialect::{
+    self, Action, Applied, Change, Dialect, DialectConfig, Input, MountContext, Opening, Output,
+};
 use serde_json::json;
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
@@ -34,7 +36,8 @@ impl Bare {
         let config = json!({"dialect": dialect, "config": transcript.config});
         let config: DialectConfig = serde_json::from_value(config).expect(&transcript.name);
         let values = transcript.limits["values_per_session"].as_u64().unwrap_or(VALUES_PER_SESSION);
-        let mount = dialect::build(&config, values as usize, &mut Renderings::default());
+        let context = MountContext { values_per_session: values as usize, sources: 1 };
+        let mount = dialect::build(&config, context, &mut Renderings::default());
         let session = mount.open(Opening { below: "", query: "" }).expect("a session at the mount's own path");
         let mut bare = Bare {
             session,

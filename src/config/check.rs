@@ -179,7 +179,7 @@ impl Checks {
                 self.tell(&path, format_args!("is `{name}` a second time; remove it"));
             }
         }
-        let manners = crate::dialect::build(&mount.dialect, 0, &mut Renderings::default()).manners();
+        let manners = crate::dialect::build(&mount.dialect, Default::default(), &mut Renderings::default()).manners();
         match mount.sources.len() {
             0 => self.tell(path, "is empty; name the source whose events these clients get"),
             2.. if manners.one_source => {

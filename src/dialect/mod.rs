@@ -28,7 +28,7 @@ use std::time::Duration;
 pub struct Manners {
     /// The name in the configuration.
     pub name: &'static str,
-    /// Ping a client that has sent nothing for this long.
+    /// Time between two pings, whatever the client sends.
     pub ping_after: Duration,
     /// A client that has sent nothing for this long is dead. Any frame is life.
     pub dead_after: Duration,
@@ -238,6 +238,15 @@ pub struct Opening<'a> {
     pub below: &'a str,
     /// The query string without the question mark.
     pub query: &'a str,
+}
+
+/// What a mount is told of the configuration around its own settings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MountContext {
+    /// Values that one client may filter by (`limits.values_per_session`).
+    pub values_per_session: usize,
+    /// How many sources the mount has.
+    pub sources: usize,
 }
 
 /// One configured dialect at one path: makes the sessions' state machines.

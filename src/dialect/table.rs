@@ -1,6 +1,6 @@
 //! The table of dialects: their names in the configuration and how a mount of each is made.
 
-use super::{Mount, flow};
+use super::{Mount, MountContext, flow};
 use crate::broker::Renderings;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -13,10 +13,9 @@ pub enum DialectConfig {
     Flow(flow::Config),
 }
 
-/// Makes the mount that a configuration describes, for clients that may filter by
-/// `values_per_session` values (`limits.values_per_session`).
-pub fn build(config: &DialectConfig, values_per_session: usize, renderings: &mut Renderings) -> Arc<dyn Mount> {
+/// Makes the mount that a configuration describes.
+pub fn build(config: &DialectConfig, context: MountContext, renderings: &mut Renderings) -> Arc<dyn Mount> {
     match config {
-        DialectConfig::Flow(config) => Arc::new(flow::FlowMount::new(config.clone(), values_per_session, renderings)),
+        DialectConfig::Flow(config) => Arc::new(flow::FlowMount::new(config.clone(), context, renderings)),
     }
 }

@@ -231,10 +231,12 @@ fn mounts(config: &Config, renderings: &mut Renderings) -> Vec<Arc<[Arc<MountEnt
     let mut of_listener = |listener: &crate::config::Listener| {
         let mut mounts: Vec<Arc<MountEntry>> = Vec::new();
         for mount in &listener.mounts {
+            let values_per_session = config.limits.values_per_session as usize;
+            let context = dialect::MountContext { values_per_session, sources: mount.sources.len() };
             mounts.push(Arc::new(MountEntry {
                 number,
                 path: mount.path.clone(),
-                dialect: dialect::build(&mount.dialect, config.limits.values_per_session as usize, renderings),
+                dialect: dialect::build(&mount.dialect, context, renderings),
                 sources: mount.sources.iter().filter_map(|name| config.sources.number(name)).collect(),
             }));
             number += 1;

@@ -88,9 +88,9 @@ impl Link {
         now.saturating_sub(self.heard.get())
     }
 
-    /// Seconds since the last ping or sign of life.
-    pub fn idle_for(&self, now: u32) -> u32 {
-        now.saturating_sub(self.heard.get().max(self.pinged.get()))
+    /// Seconds since the last ping. Whatever the client says: it may take missing pings for our end.
+    pub fn unpinged_for(&self, now: u32) -> u32 {
+        now.saturating_sub(self.pinged.get())
     }
 
     /// Seconds for which bytes have waited and none has left.
@@ -290,7 +290,7 @@ impl Link {
     }
 
     /// Any inbound frame is life.
-    pub(super) fn heard_now(&self, worker: &Worker) {
+    pub fn heard_now(&self, worker: &Worker) {
         self.heard.set(worker.clock.get());
     }
 }

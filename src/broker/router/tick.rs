@@ -69,7 +69,7 @@ fn need(slot: &Slot, worker: &Worker) -> Need {
     }
     // Spread, so that a crowd that came together is not pinged together.
     let early = (slot.number % PING_SPREAD) as u32;
-    if over(link.idle_for(now) + early, manners.ping_after) {
+    if over(link.unpinged_for(now) + early, manners.ping_after) {
         return Need::Ping;
     }
     Need::Nothing
@@ -88,7 +88,10 @@ mod tests {
     use std::rc::Rc;
     use std::sync::Arc;
 
-    /// A session whose client is silent, and what it needs at each second of the worker's clock.
+    /// When the client says the only thing that it says.
+    const TALKS_AT: u32 = 20;
+
+    /// A session whose client falls silent, and what it needs at each second of the worker's clock.
     #[actix::test]
     async fn a_silent_client_is_pinged_and_then_given_up() {
         let history = Arc::new(History::new(1, 1, 1 << 20));
@@ -100,13 +103,16 @@ mod tests {
         let (socket, peer) = listener.accept().await.unwrap();
         let link = Rc::new(Link::new(socket, Bytes::new(), peer.ip(), 0));
         link.flush(&worker);
-        let dialect = flow::FlowMount::new(flow::Config::default(), 1000, &mut Renderings::default());
+        let dialect = flow::FlowMount::new(flow::Config::default(), Default::default(), &mut Renderings::default());
         let mount = MountEntry { number: 0, path: "/ws".into(), dialect: Arc::new(dialect), sources: Arc::new([0]) };
         let mut sessions = worker.sessions.borrow_mut();
         let (session, _) = sessions.open(0, link.clone(), Arc::new(mount));
         let mut needed = Vec::new();
-        for second in 1..=80 {
+        for second in 1..=100 {
             worker.clock.set(second);
+            if second == TALKS_AT {
+                link.heard_now(&worker);
+            }
             let slot = sessions.slot_of(session).unwrap();
             match need(slot, &worker) {
                 Need::Nothing => {}
@@ -122,17 +128,18 @@ mod tests {
                 Need::GiveUp => needed.push((second, "give up")),
             }
         }
-        // Session 1 is pinged a second early, so that a crowd is not pinged together.
-        assert_eq!(needed, [(29, "ping"), (58, "ping"), (75, "dead")]);
+        // Session 1 is pinged a second early, so that a crowd is not pinged together; a client that
+        // talks is pinged no less, and lives as long after what it said last.
+        assert_eq!(needed, [(29, "ping"), (58, "ping"), (87, "ping"), (TALKS_AT + 75, "dead")]);
         // Once the close is queued it has five seconds.
         link.close(frame::close(Some(1008), ""), false, &worker);
-        for second in 81..=86 {
+        for second in 101..=106 {
             worker.clock.set(second);
             if matches!(need(sessions.slot_of(session).unwrap(), &worker), Need::GiveUp) {
                 needed.push((second, "give up"));
                 break;
             }
         }
-        assert_eq!(needed.last(), Some(&(85, "give up")));
+        assert_eq!(needed.last(), Some(&(105, "give up")));
     }
 }

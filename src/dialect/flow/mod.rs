@@ -22,7 +22,7 @@ mod session;
 
 pub use render::FlowRender;
 
-use super::{CloseCodes, Dialect, Manners, Mount, Opening, Oversize, frame};
+use super::{CloseCodes, Dialect, Manners, Mount, MountContext, Opening, Oversize, frame};
 use crate::broker::{RenderingId, Renderings};
 use crate::config::settings;
 use crate::config::units::Time;
@@ -88,9 +88,11 @@ pub struct FlowMount {
 }
 
 impl FlowMount {
-    /// A mount whose clients may filter by `values_per_session` values (`limits.values_per_session`).
-    pub fn new(config: Config, values_per_session: usize, renderings: &mut Renderings) -> FlowMount {
-        let rendering = renderings.register(FlowRender);
+    /// A mount with these settings in these surroundings.
+    pub fn new(config: Config, context: MountContext, renderings: &mut Renderings) -> FlowMount {
+        let MountContext { values_per_session, sources } = context;
+        // With one source every event is of its network; with several, clients must be able to tell.
+        let rendering = renderings.register(FlowRender { names_network: sources > 1 });
         FlowMount { shared: Arc::new(Shared { config, values_per_session, rendering, welcome: frame::text(WELCOME) }) }
     }
 }
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn only_at_the_path_itself() {
-        let mount = FlowMount::new(Config::default(), 1000, &mut Renderings::default());
+        let mount = FlowMount::new(Config::default(), MountContext::default(), &mut Renderings::default());
         assert!(mount.open(Opening { below: "", query: "a=b" }).is_some());
         for below in ["/", "/x"] {
             assert!(mount.open(Opening { below, query: "" }).is_none(), "{below}");
@@ -128,11 +130,18 @@ mod tests {
     }
 
     #[test]
-    fn mounts_share_one_rendering() {
+    fn mounts_share_a_rendering_that_gives_the_same_bytes() {
         let mut renderings = Renderings::default();
-        let mounts = [1, 2]
-            .map(|size| FlowMount::new(Config { max_queue_size: size, ..Config::default() }, 1000, &mut renderings));
-        assert_eq!(mounts[0].shared.rendering, mounts[1].shared.rendering);
-        assert_eq!(renderings.len(), 1);
+        let mut rendering = |size, sources| {
+            let config = Config { max_queue_size: size, ..Config::default() };
+            let context = MountContext { values_per_session: size as usize, sources };
+            FlowMount::new(config, context, &mut renderings).shared.rendering
+        };
+        let one_source = rendering(1, 1);
+        assert_eq!(rendering(2, 1), one_source);
+        let several = rendering(1, 2);
+        assert_eq!(rendering(2, 5), several);
+        assert_ne!(one_source, several);
+        assert_eq!(renderings.len(), 2);
     }
 }

@@ -12,12 +12,15 @@ use payload::Payload;
 use serde::{Serialize, Serializer};
 use std::fmt::{self, Display};
 
-/// Flow's one form of writing; no setting changes a byte of it.
-pub struct FlowRender;
+/// Flow's form of writing.
+pub struct FlowRender {
+    /// Whether events name their network: where a mount has several sources.
+    pub names_network: bool,
+}
 
 impl Render for FlowRender {
     fn identity(&self) -> String {
-        "flow/1".to_owned()
+        format!("flow/1 names_network={}", self.names_network)
     }
 
     fn kinds(&self) -> KindSet {
@@ -32,6 +35,7 @@ impl Render for FlowRender {
             &EventMessage {
                 kind: event.kind.name(),
                 id: &event.id,
+                network: self.names_network.then_some(&*batch.network),
                 ledger: batch.ledger.index,
                 ledger_closed_at: Text(time(batch.ledger.closed_at)),
                 transaction_hash: event.transaction_hash.map(Text),
@@ -108,6 +112,8 @@ struct EventMessage<'a> {
     #[serde(rename = "type")]
     kind: &'static str,
     id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<&'a str>,
     ledger: u64,
     ledger_closed_at: Text<jiff::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]

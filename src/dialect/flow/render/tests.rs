@@ -4,6 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+const RENDER: FlowRender = FlowRender { names_network: false };
 const ALICE: &str = "GALICE";
 const BOB: &str = "GBOB";
 
@@ -64,7 +65,7 @@ fn payload(frames: Frames) -> Option<String> {
 
 fn written(batch: &LedgerBatch) -> String {
     let mut frames = Frames::default();
-    FlowRender.event(batch, 0, &mut frames);
+    RENDER.event(batch, 0, &mut frames);
     payload(frames).unwrap()
 }
 
@@ -291,6 +292,24 @@ fn price_counts_in_printed_units() {
     assert!(text.contains(r#""price":0.0000004,"price_r":{"n":"2","d":"5"}"#), "{text}");
 }
 
+/// Clients of several sources can tell their networks apart; nothing else changes.
+#[test]
+fn the_network_is_named_where_there_may_be_several() {
+    let facts = LedgerFacts { transaction_count: 3, successful_count: 2, operation_count: 9 };
+    for (kind, body) in [
+        (EventKind::Ledger, Body::Ledger(facts)),
+        (EventKind::ContractEvent, contract_event(None)),
+        (EventKind::Trade, Body::Trade(Box::new(trade()))),
+    ] {
+        let batch = batch(kind, body);
+        let mut frames = Frames::default();
+        FlowRender { names_network: true }.event(&batch, 0, &mut frames);
+        let named = payload(frames).unwrap();
+        assert_eq!(named.replacen(r#""network":"stellar-testnet","#, "", 1), written(&batch));
+        assert_eq!(serde_json::from_str::<Value>(&named).unwrap()["network"], "stellar-testnet");
+    }
+}
+
 #[test]
 fn breaks_in_the_row_of_ledgers() {
     use crate::event::ContinuityKind::{Gap, Reorg, Reset};
@@ -298,7 +317,7 @@ fn breaks_in_the_row_of_ledgers() {
     for (kind, name) in [(Gap, "gap"), (Reset, "reset"), (Reorg, "reorg")] {
         let continuity = Continuity { kind, from_ledger: 5, to_ledger: 9, reason: "beyond retention".into() };
         let mut frames = Frames::default();
-        FlowRender.continuity(&batch, &continuity, &mut frames);
+        RENDER.continuity(&batch, &continuity, &mut frames);
         let expected = json!({"type": name, "network": "stellar-testnet", "from_ledger": 5, "to_ledger": 9,
             "reason": "beyond retention"});
         assert_eq!(serde_json::from_str::<Value>(&payload(frames).unwrap()).unwrap(), expected);
@@ -309,7 +328,7 @@ fn breaks_in_the_row_of_ledgers() {
 fn no_words_no_frame() {
     for body in [Body::BookChanges, Body::Deploy { contract: "0x1".into(), deployer: "0x2".into() }] {
         let mut frames = Frames::default();
-        FlowRender.event(&batch(EventKind::Deploy, body), 0, &mut frames);
+        RENDER.event(&batch(EventKind::Deploy, body), 0, &mut frames);
         assert_eq!(frames.count(), 0);
     }
 }

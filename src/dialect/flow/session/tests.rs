@@ -4,13 +4,16 @@
 use super::*;
 use crate::broker::{RenderingId, Renderings};
 use crate::config::units::Time;
-use crate::dialect::Applied;
 use crate::dialect::flow::{Config, FlowMount};
+use crate::dialect::{Applied, MountContext};
 use proptest::prelude::*;
 
 fn session() -> Session {
     let config = Config { max_queue_size: 7, registration_timeout: Time::secs(3), ..Config::default() };
-    Session::new(FlowMount::new(config, 1000, &mut Renderings::default()).shared)
+    Session::new(
+        FlowMount::new(config, MountContext { values_per_session: 1000, sources: 1 }, &mut Renderings::default())
+            .shared,
+    )
 }
 
 fn handle(session: &mut Session, input: Input<'_>) -> Vec<Action> {
