@@ -1,7 +1,8 @@
-//! Stellar RPC → batches, in *transactions* mode: whole ledgers with everything in them.
+//! Stellar RPC → batches, in one of two modes: *transactions*, whole ledgers with everything in
+//! them, or *events*, what contracts emitted and the payments that follow from it.
 //!
-//! In: `getNetwork`, `getHealth`, `getLedgers` and, from servers that give no metadata,
-//! `getTransactions`. Out: one batch per closed ledger.
+//! In: `getNetwork`, `getHealth`; `getLedgers` and, from servers that give no metadata,
+//! `getTransactions`; in events mode `getEvents`. Out: one batch per closed ledger, empty ones too.
 //!
 //! Who owns what: [`StellarRpc`] owns the position and the client (`poll.rs` is how it moves);
 //! `decode.rs` turns XDR into a closed ledger; `mapping.rs` turns that into events, with one file
