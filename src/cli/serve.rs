@@ -122,11 +122,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn start(plan: Plan) -> anyhow::Result<()> {
     actix::System::new().block_on(async {
         match plan {
-            Plan::File(file) => serve(&file.config, &Started::By(&file)).await,
+            Plan::File(file) => serve(&file.config, &Origin::File(&file)).await,
             Plan::Demo(arguments) => {
                 let settings = arguments.traffic().settings(([127, 0, 0, 1], 0).into());
                 let devnet = crate::devnet::start(settings).await?;
-                let result = serve(&arguments.config(devnet.url()), &Started::Demo(&arguments)).await;
+                let result = serve(&arguments.config(devnet.url()), &Origin::Demo(&arguments)).await;
                 devnet.stop().await;
                 result
             }
@@ -135,23 +135,23 @@ fn start(plan: Plan) -> anyhow::Result<()> {
 }
 
 /// What chose the settings: it decides how things are called.
-enum Started<'a> {
-    By(&'a Loaded),
+enum Origin<'a> {
+    File(&'a Loaded),
     Demo(&'a DemoArguments),
 }
 
 /// Serves until a signal. A second one ends at once.
-async fn serve(config: &Config, started: &Started<'_>) -> anyhow::Result<()> {
+async fn serve(config: &Config, origin: &Origin<'_>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let server = Server::start(config).map_err(|error| cannot_listen(error, started))?;
-    match (started, server.listening.first()) {
-        (Started::Demo(demo), Some(listening)) => super::print(&demo.banner(*listening, server.admin))?,
+    let server = Server::start(config).map_err(|error| cannot_listen(error, origin))?;
+    match (origin, server.listening.first()) {
+        (Origin::Demo(demo), Some(listening)) => super::print(&demo.banner(*listening, server.admin))?,
         _ => log::info!(clients:? = server.listening, admin:% = server.admin; "listening"),
     }
     // Sent when a terminal closes and by habit to make services read their settings again. It must
     // not end the process without a word to its clients.
     let mut hangup = signal(SignalKind::hangup())?;
-    let every = if matches!(started, Started::Demo(_)) { DEMO_REPORT } else { REPORT };
+    let every = if matches!(origin, Origin::Demo(_)) { DEMO_REPORT } else { REPORT };
     let mut report = Report::new(&server);
     loop {
         tokio::select! {
@@ -228,11 +228,11 @@ impl Report {
     }
 }
 
-fn cannot_listen(error: ListenError, started: &Started<'_>) -> CannotListen {
-    let setting = match (started, error.key.as_str()) {
-        (Started::Demo(_), "admin.bind") => "--admin".to_owned(),
-        (Started::Demo(_), _) => "--bind".to_owned(),
-        (Started::By(file), key) => file.name_in_file(key),
+fn cannot_listen(error: ListenError, origin: &Origin<'_>) -> CannotListen {
+    let setting = match (origin, error.key.as_str()) {
+        (Origin::Demo(_), "admin.bind") => "--admin".to_owned(),
+        (Origin::Demo(_), _) => "--bind".to_owned(),
+        (Origin::File(file), key) => file.name_in_file(key),
     };
     CannotListen::new(error.address, setting, error.error)
 }
