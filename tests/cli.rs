@@ -62,6 +62,42 @@ fn a_broken_file_is_told_with_its_place() {
 }
 
 #[test]
+fn sources_are_asked_when_that_is_wished() {
+    let devnet = Devnet::start("1", 5);
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("online.yaml");
+    let check = |addresses: &str, more: &str| {
+        let settings = common::server::settings(devnet.address, "")
+            .replace("rpc_url:", "rpc_urls:")
+            .replace(&format!("'http://{}'", devnet.address), &format!("[{addresses}], {more}"));
+        std::fs::write(&file, settings).unwrap();
+        run(&["check-config", "--online", path(&file)])
+    };
+    let (alive, dead) = (format!("http://{}", devnet.address), format!("http://{dead}"));
+
+    let (code, text, error) = check(&format!("'{dead}/?key=SECRET', '{alive}'"), "start_ledger: 999999");
+    assert_eq!((code, error.as_str()), (0, ""), "{text}");
+    let line = text.lines().find(|line| line.contains(&format!("{alive}: stellar-"))).expect(&text);
+    assert!(line.contains("(\"Ledgercast Devnet ; 2026\"), ledgers ") && line.ends_with(" ms"), "{text}");
+    assert!(text.contains("start_ledger 999999 is not closed yet"), "{text}");
+    assert!(text.contains(&format!("{dead}: ")) && text.contains("check that the node runs"), "{text}");
+    assert!(!text.contains("SECRET"), "{text}");
+
+    let (code, text, error) = check(&format!("'{dead}'"), "timeout: 2s");
+    assert_eq!((code, error.lines().count()), (1, 1), "{text}{error}");
+    assert!(text.contains("is good") && error.contains("source devnet cannot be read"), "{text}{error}");
+
+    let (code, text, error) = check(&format!("'{alive}'"), "network_passphrase: another");
+    assert_eq!(code, 1, "{text}{error}");
+    assert!(text.contains("serves the network \"Ledgercast Devnet ; 2026\", not \"another\""), "{text}");
+
+    // Without the wish nobody is asked.
+    let (code, text, _) = run(&["check-config", path(&file)]);
+    assert_eq!((code, text.contains("asking")), (0, false), "{text}");
+}
+
+#[test]
 fn a_taken_port_names_the_remedy() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -83,6 +119,14 @@ fn a_taken_port_names_the_remedy() {
     let (code, _, error) = run(&["serve", "--config", path(&file)]);
     assert_eq!(code, 1, "{error}");
     assert!(error.contains(&address) && error.contains("listeners[0].bind"), "{error}");
+    // A pipeline file has another name for it. Its consumers listen on all addresses.
+    let port = taken.local_addr().unwrap().port().to_string();
+    let pipelines = concat!(env!("CARGO_MANIFEST_DIR"), "/config/pipelines.yaml");
+    let text = std::fs::read_to_string(pipelines).unwrap().replace("\"8080\"", &port);
+    std::fs::write(&file, format!("{text}admin: {{ bind: '{free}' }}\n")).unwrap();
+    let (code, _, error) = run(&["serve", "--config", path(&file)]);
+    assert_eq!(code, 1, "{error}");
+    assert!(error.contains("pipelines.ContractEventsWebSocket.consumers[0].config.port"), "{error}");
 }
 
 #[test]

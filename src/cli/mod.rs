@@ -28,6 +28,7 @@ Examples:
   ledgercast serve --bind 127.0.0.1:8081       the same on another port
   ledgercast gen-config > my.yaml              every setting, explained
   ledgercast check-config my.yaml              is the file good?
+  ledgercast check-config --online my.yaml     and do its sources answer?
   ledgercast serve --config my.yaml            run with it
   ledgercast devnet --rate 0.2                 only the embedded ledger, one block every 5 seconds
   RUST_LOG=ledgercast=debug ledgercast         with more in the log";
@@ -50,7 +51,10 @@ pub enum Command {
     Serve(serve::Arguments),
     /// Say whether a settings file is good, and what it was understood to mean
     CheckConfig {
-        /// The YAML file
+        /// Ask each source once as well: which network it serves and which ledgers it keeps
+        #[arg(long)]
+        online: bool,
+        /// The YAML file: ours, or a pipeline file of Obsrvr Flow
         file: PathBuf,
     },
     /// Print every setting with its default and meaning
@@ -63,7 +67,7 @@ pub enum Command {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command.unwrap_or_else(|| Command::Serve(serve::Arguments::default())) {
         Command::Serve(arguments) => serve::run(arguments),
-        Command::CheckConfig { file } => print(&check_config::summary(&file)?),
+        Command::CheckConfig { online, file } => check_config::run(&file, online),
         Command::GenConfig => print(&reference::print(&reference::example())),
         Command::Devnet(arguments) => devnet::run(arguments),
     }

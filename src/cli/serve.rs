@@ -3,7 +3,7 @@
 use super::devnet::{Rate, Traffic};
 use super::listen::CannotListen;
 use super::{banner, demo, descriptors};
-use crate::config::{Bind, Config, LogFormat, load};
+use crate::config::{Bind, Config, Loaded, LogFormat, load};
 use crate::server::{ListenError, Server};
 use clap::Parser;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ const REPORT: Duration = Duration::from_secs(300);
 /// The options of `serve`. Without `--config` it is the demo.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The settings file; without it, a demo with an embedded ledger
+    /// The settings file, ours or a pipeline file of Obsrvr Flow; without it, a demo with an embedded ledger
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// How log lines are written, whatever the file says
@@ -92,7 +92,7 @@ impl DemoArguments {
 #[derive(Debug)]
 pub enum Plan {
     /// What a file says.
-    Settings(Box<Config>),
+    File(Box<Loaded>),
     /// The demo: start the embedded ledger on a free port of the loopback, then serve
     /// [`DemoArguments::config`] and print [`DemoArguments::banner`].
     Demo(DemoArguments),
@@ -100,17 +100,20 @@ pub enum Plan {
 
 /// Serves until the process is told to stop.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let config = arguments.config.as_deref().map(load).transpose()?;
-    let log = config.as_ref().map(|config| config.log.clone()).unwrap_or_default();
+    let file = arguments.config.as_deref().map(load).transpose()?;
+    let log = file.as_ref().map(|file| file.config.log.clone()).unwrap_or_default();
     crate::logging::init(arguments.log.unwrap_or(log.format), log.level);
 
     let open_files = descriptors::raise();
     // The demo's few clients need no warning.
-    if let Some(config) = &config {
-        descriptors::warn_if_short(open_files, config.limits.connections);
+    if let Some(file) = &file {
+        descriptors::warn_if_short(open_files, file.config.limits.connections);
+        for note in &file.notes {
+            log::info!("{note}");
+        }
     }
-    start(match config {
-        Some(config) => Plan::Settings(Box::new(config)),
+    start(match file {
+        Some(file) => Plan::File(Box::new(file)),
         None => Plan::Demo(arguments.demo),
     })
 }
@@ -119,11 +122,11 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
 fn start(plan: Plan) -> anyhow::Result<()> {
     actix::System::new().block_on(async {
         match plan {
-            Plan::Settings(config) => serve(&config, None).await,
+            Plan::File(file) => serve(&file.config, &Origin::File(&file)).await,
             Plan::Demo(arguments) => {
                 let settings = arguments.traffic().settings(([127, 0, 0, 1], 0).into());
                 let devnet = crate::devnet::start(settings).await?;
-                let result = serve(&arguments.config(devnet.url()), Some(&arguments)).await;
+                let result = serve(&arguments.config(devnet.url()), &Origin::Demo(&arguments)).await;
                 devnet.stop().await;
                 result
             }
@@ -131,18 +134,24 @@ fn start(plan: Plan) -> anyhow::Result<()> {
     })
 }
 
+/// What chose the settings: it decides how things are called.
+enum Origin<'a> {
+    File(&'a Loaded),
+    Demo(&'a DemoArguments),
+}
+
 /// Serves until a signal. A second one ends at once.
-async fn serve(config: &Config, demo: Option<&DemoArguments>) -> anyhow::Result<()> {
+async fn serve(config: &Config, origin: &Origin<'_>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let server = Server::start(config).map_err(|error| cannot_listen(error, demo))?;
-    match (demo, server.listening.first()) {
-        (Some(demo), Some(listening)) => super::print(&demo.banner(*listening, server.admin))?,
+    let server = Server::start(config).map_err(|error| cannot_listen(error, origin))?;
+    match (origin, server.listening.first()) {
+        (Origin::Demo(demo), Some(listening)) => super::print(&demo.banner(*listening, server.admin))?,
         _ => log::info!(clients:? = server.listening, admin:% = server.admin; "listening"),
     }
     // Sent when a terminal closes and by habit to make services read their settings again. It must
     // not end the process without a word to its clients.
     let mut hangup = signal(SignalKind::hangup())?;
-    let every = if demo.is_some() { DEMO_REPORT } else { REPORT };
+    let every = if matches!(origin, Origin::Demo(_)) { DEMO_REPORT } else { REPORT };
     let mut report = Report::new(&server);
     loop {
         tokio::select! {
@@ -219,11 +228,11 @@ impl Report {
     }
 }
 
-fn cannot_listen(error: ListenError, demo: Option<&DemoArguments>) -> CannotListen {
-    let setting = match (demo.is_some(), error.key.as_str()) {
-        (true, "admin.bind") => "--admin",
-        (true, _) => "--bind",
-        (false, key) => key,
+fn cannot_listen(error: ListenError, origin: &Origin<'_>) -> CannotListen {
+    let setting = match (origin, error.key.as_str()) {
+        (Origin::Demo(_), "admin.bind") => "--admin".to_owned(),
+        (Origin::Demo(_), _) => "--bind".to_owned(),
+        (Origin::File(file), key) => file.name_in_file(key),
     };
     CannotListen::new(error.address, setting, error.error)
 }

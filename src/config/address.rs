@@ -24,6 +24,16 @@ impl Bind {
     pub const fn loopback(port: u16) -> Bind {
         Bind(SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port))
     }
+
+    /// Whether not both can be listened on: equal, or one is all addresses of the other's kind. Port
+    /// 0 asks for any free one, so that meets nothing.
+    pub fn meets(self, other: Bind) -> bool {
+        let (own, other) = (self.0, other.0);
+        let all = own.ip().is_unspecified() || other.ip().is_unspecified();
+        own.port() != 0
+            && own.port() == other.port()
+            && (own.ip() == other.ip() || all && own.is_ipv4() == other.is_ipv4())
+    }
 }
 
 impl Network {
@@ -95,6 +105,22 @@ as_text!(Network);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_addresses_leave_no_room_for_one() {
+        for (one, other, meet) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::]:80", "[::1]:80", true),
+            ("0.0.0.0:80", "[::]:80", false),
+            ("127.0.0.1:80", "127.0.0.2:80", false),
+            ("0.0.0.0:80", "127.0.0.1:81", false),
+            ("0.0.0.0:0", "0.0.0.0:0", false),
+        ] {
+            let (one, other): (Bind, Bind) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!((one.meets(other), other.meets(one)), (meet, meet), "{one} {other}");
+        }
+    }
 
     #[test]
     fn networks_hold_their_addresses() {

@@ -1,5 +1,6 @@
 //! What no single value can tell: names that must exist, things that must differ, counts that must fit.
 
+use super::check_events;
 use super::decode::{path_text, suggestion};
 use super::tree::Step;
 use super::{Config, Listener, Mount};
@@ -93,6 +94,17 @@ impl Checks {
                 }
             }
         }
+        for (path, message) in check_events::problems(config) {
+            self.tell(&[&section[..], &path].concat(), message);
+        }
+        if let Some(secret) = &config.auth_header {
+            let path = path!("sources", name, "config", "auth_header");
+            if config.auth_header_file.is_some() {
+                self.tell(path, "stands beside auth_header_file; write one of them");
+            } else if crate::source::header(secret.0.trim(), "authorization").is_none() {
+                self.tell(path, "holds no header; write `Name: value`, or the value of `Authorization` alone");
+            }
+        }
         for (key, zero) in [
             ("poll_interval", config.poll_interval.0.is_zero()),
             ("timeout", config.timeout.0.is_zero()),
@@ -125,15 +137,19 @@ impl Checks {
         if config.listeners.is_empty() {
             self.tell(path!("listeners"), "is empty; add an address for clients");
         }
-        let mut binds = HashMap::from([(config.admin.bind.0, "admin.bind".to_owned())]);
+        let mut binds = vec![(config.admin.bind, "admin.bind".to_owned())];
         for (index, listener) in config.listeners.iter().enumerate() {
             let path = path!("listeners", index, "bind");
-            // Port 0 asks for any free one, so two of them do not meet.
-            if listener.bind.0.port() != 0
-                && let Some(other) = binds.insert(listener.bind.0, path_text(path.iter()))
-            {
-                self.tell(path, format_args!("is {}, which is {other} already; choose another port", listener.bind));
+            if let Some((other, key)) = binds.iter().find(|(other, _)| other.meets(listener.bind)) {
+                let message = match *other == listener.bind {
+                    true => format!("is {other}, which is {key} already; choose another port"),
+                    false => {
+                        format!("is {}, which leaves no room for {key} at {other}; choose another port", listener.bind)
+                    }
+                };
+                self.tell(path, message);
             }
+            binds.push((listener.bind, path_text(path.iter())));
             if let Some(url) = &listener.public_url {
                 self.url(path!("listeners", index, "public_url"), url);
             }

@@ -75,7 +75,7 @@ pub fn suggestion<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) 
     let begun = |known: &str| name.len() > 2 && known.starts_with(name);
     let near = known
         .clone()
-        .map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), known), known))
+        .map(|known| (strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase()), known))
         .filter(|(distance, known)| begun(known) || *distance <= allowed && *distance < known.chars().count())
         .min_by_key(|(distance, _)| *distance);
     match near {
@@ -126,6 +126,20 @@ fn found(unexpected: Unexpected<'_>) -> String {
         Unexpected::Map => "a section with keys".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// What a value is, as errors call it.
+pub fn described(node: &Node) -> String {
+    found(match &node.value {
+        Value::Null => Unexpected::Unit,
+        Value::Bool(value) => Unexpected::Bool(*value),
+        Value::Unsigned(value) => Unexpected::Unsigned(*value),
+        Value::Signed(value) => Unexpected::Signed(*value),
+        Value::Float(value) => Unexpected::Float(*value),
+        Value::Text(text) => Unexpected::Str(text),
+        Value::List(_) => Unexpected::Seq,
+        Value::Map(_) => Unexpected::Map,
+    })
 }
 
 fn wanted(expected: &dyn de::Expected) -> String {

@@ -3,6 +3,7 @@
 use super::Config;
 use super::check::{Problem, check};
 use super::decode::decode;
+use super::pipelines::{Names, Rewritten, rewrite};
 use super::tree::{Node, Place};
 use std::path::{Path, PathBuf};
 
@@ -22,30 +23,56 @@ pub enum ConfigError {
     Invalid(Vec<String>),
 }
 
+/// What a file says.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The settings.
+    pub config: Config,
+    /// What was understood otherwise than it is written; each `file:line:column: what`.
+    pub notes: Vec<String>,
+    names: Names,
+}
+
+impl Loaded {
+    /// What the file calls one of our settings, such as `listeners[0].bind`.
+    pub fn name_in_file(&self, key: &str) -> String {
+        self.names.in_file(key)
+    }
+}
+
 /// Reads and checks a file.
-pub fn load(file: &Path) -> Result<Config, ConfigError> {
+pub fn load(file: &Path) -> Result<Loaded, ConfigError> {
     match std::fs::read_to_string(file) {
-        Ok(text) => parse(&file.display().to_string(), &text),
+        Ok(text) => read(&file.display().to_string(), &text),
         Err(source) => Err(ConfigError::Read { file: file.to_owned(), source }),
     }
 }
 
-/// Reads and checks the text of a file called `name`.
+/// The settings alone, of the text of a file called `name`.
 pub fn parse(name: &str, text: &str) -> Result<Config, ConfigError> {
-    let line = |place: Option<Place>, message: &dyn std::fmt::Display| match place {
+    read(name, text).map(|loaded| loaded.config)
+}
+
+/// Reads and checks the text of a file called `name`.
+pub fn read(name: &str, text: &str) -> Result<Loaded, ConfigError> {
+    let line = |place: Option<Place>, message: &str| match place {
         Some(Place { line, column }) => format!("{name}:{line}:{column}: {message}"),
         None => format!("{name}: {message}"),
     };
-    let invalid = |place, message: &dyn std::fmt::Display| ConfigError::Invalid(vec![line(place, message)]);
+    let lines = |told: Vec<(Place, String)>| -> Vec<String> {
+        told.into_iter().map(|(place, message)| line(Some(place), &message)).collect()
+    };
 
-    let file = Node::parse(text).map_err(|(place, message)| invalid(place, &message))?;
-    let config: Config = decode(&for_serde(file.clone())).map_err(|fault| invalid(fault.place, &fault))?;
+    let file = Node::parse(text).map_err(|(place, message)| ConfigError::Invalid(vec![line(place, &message)]))?;
+    let Rewritten { file, notes, names } = rewrite(file).map_err(|faults| ConfigError::Invalid(lines(faults)))?;
+    let config: Config = decode(&for_serde(file.clone()))
+        .map_err(|fault| ConfigError::Invalid(vec![line(fault.place, &names.in_file(&fault.to_string()))]))?;
     let problems = check(&config);
     if problems.is_empty() {
-        return Ok(config);
+        return Ok(Loaded { config, notes: lines(notes), names });
     }
-    let lines = problems.iter().map(|Problem { path, message }| line(Some(file.place_of(path)), message)).collect();
-    Err(ConfigError::Invalid(lines))
+    let tell = |Problem { path, message }: Problem| line(Some(file.place_of(&path)), &names.in_file(&message));
+    Err(ConfigError::Invalid(problems.into_iter().map(tell).collect()))
 }
 
 /// The file's form becomes the form of the types: what `type` and `dialect` decide goes under a
@@ -222,6 +249,12 @@ limits:
                 "8:11: listeners[0].bind is 127.0.0.1:8080, which is admin.bind already; choose another port",
             ),
             (
+                "limits:",
+                "admin: { bind: 0.0.0.0:8080 }\nlimits:",
+                "8:11: listeners[0].bind is 127.0.0.1:8080, which leaves no room for admin.bind at 0.0.0.0:8080; \
+                 choose another port",
+            ),
+            (
                 "      rpc_url: http://127.0.0.1:8000\n",
                 "",
                 "5:7: sources.main.config has no `rpc_url`; add the address of a Stellar RPC, such as http://127.0.0.1:8000",
@@ -241,6 +274,28 @@ limits:
                 "http://me:SECRET@host",
                 "5:16: sources.main.config.rpc_url holds a user or password; put `Authorization: …` into a file and \
                  name it as auth_header_file",
+            ),
+            (
+                "poll_interval: 1s",
+                "auth_header: SECRET\n      auth_header_file: /a",
+                "6:20: sources.main.config.auth_header stands beside auth_header_file; write one of them",
+            ),
+            (
+                "poll_interval: 1s",
+                "auth_header: \"SECRET\\x01\"",
+                "6:20: sources.main.config.auth_header holds no header; write `Name: value`, or the value of \
+                 `Authorization` alone",
+            ),
+            (
+                "poll_interval: 1s",
+                "filters: [{}]",
+                "6:16: sources.main.config.filters is for `mode: events` alone; remove it, or choose that mode",
+            ),
+            (
+                "poll_interval: 1s",
+                "mode: events\n      filters:\n        - topics: [['*', transfer]]",
+                "8:26: sources.main.config.filters[0].topics[0][1] is `transfer`, which is no topic; write `*`, or a \
+                 value in base64, such as AAAADwAAAAh0cmFuc2Zlcg== for the symbol transfer",
             ),
             (
                 "poll_interval: 1s",

@@ -5,26 +5,29 @@
 //!
 //! Who owns what: [`tree`] reads the text and remembers where each part stands, [`decode`] makes
 //! values of it, [`check`] looks at what no single value can tell (a mount's sources exist, two
-//! mounts do not share a path), [`mod@load`] puts them together, [`mod@reference`] writes the commented
-//! file that shows every key.
+//! mounts do not share a path; for a source's event filters [`check_events`]), [`mod@load`] puts them
+//! together, [`mod@reference`] writes the commented file that shows every key. [`pipelines`] brings
+//! the pipeline files of Obsrvr Flow into this form before all else.
 //!
 //! What always holds:
 //! * every key has a default, and its doc comment names it with its reason;
 //! * an unknown key is an error, with the place in the file and the nearest known key;
 //! * `config/default.yaml` is what [`reference::print`] prints, and equals the defaults;
-//! * no setting holds a secret: secrets are named by `*_file`.
+//! * what may be secret is never printed: files named by `*_file`, and the few texts that stand for one.
 
 pub mod address;
 pub mod check;
+mod check_events;
 pub mod decode;
 pub mod load;
+pub mod pipelines;
 pub mod reference;
 pub mod settings;
 pub mod tree;
 pub mod units;
 
 pub use address::{Bind, Network};
-pub use load::{ConfigError, load};
+pub use load::{ConfigError, Loaded, load};
 pub(crate) use settings::settings;
 
 use crate::dialect::DialectConfig;

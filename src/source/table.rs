@@ -1,6 +1,6 @@
 //! The table of ledgers: their names in the configuration and how each is made.
 
-use super::{Ledger, SourceStatus, stellar};
+use super::{Ledger, Probe, SourceError, SourceStatus, stellar};
 use crate::event::SourceNumber;
 use serde::Deserialize;
 use std::sync::Arc;
@@ -26,5 +26,13 @@ pub struct Context {
 pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
     match config {
         LedgerConfig::StellarRpc(config) => Box::new(stellar::StellarRpc::new(config.clone(), context)),
+    }
+}
+
+/// Asks each address that a configuration names once, one after the other, each for
+/// [`super::LONGEST_PROBE`] at most. An error: nothing can be asked with these settings.
+pub async fn probe(config: &LedgerConfig) -> Result<Vec<Probe>, SourceError> {
+    match config {
+        LedgerConfig::StellarRpc(config) => stellar::probe(config).await,
     }
 }

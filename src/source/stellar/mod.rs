@@ -26,6 +26,7 @@ mod meaning;
 mod methods;
 mod payments;
 mod poll;
+mod probe;
 #[cfg(test)]
 pub(in crate::source) mod testing;
 mod trades;
@@ -33,6 +34,7 @@ mod transaction;
 
 pub use config::{Config, EventFilter, Mode, OnGap, OnReset, Secret, StartLedger, XdrFormat};
 pub use poll::StellarRpc;
+pub use probe::probe;
 
 /// The networks that have names of their own.
 const PUBNET: &str = "Public Global Stellar Network ; September 2015";
