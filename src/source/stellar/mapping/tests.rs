@@ -10,7 +10,8 @@ use stellar_xdr::*;
 type Xdr<T> = stellar_xdr::VecM<T>;
 
 fn closed(index: u32, transactions: Vec<AppliedTransaction>) -> ClosedLedger {
-    ClosedLedger { index, hash: Hash([1; 32]), parent: Hash([0; 32]), closed_at: 1_700_000_000, transactions }
+    let [hash, parent, results_hash] = [1, 0, 2].map(|byte| Hash([byte; 32]));
+    ClosedLedger { index, hash, parent, closed_at: 1_700_000_000, transactions, results_hash }
 }
 
 fn map(passphrase: &str, index: u32, transactions: Vec<AppliedTransaction>) -> Vec<Event> {
