@@ -2,7 +2,7 @@
 
 use super::assets::AssetContracts;
 use super::decode::Reason;
-use super::keys::{Names, Party};
+use super::keys::{Names, Party, Subjects};
 use super::mapping::toid;
 use super::meaning::{DECIMALS, Meaning, MuxedId, meaning};
 use super::transaction::View;
@@ -95,7 +95,7 @@ fn event(
         ContractEventType::Diagnostic => return Ok(None),
     };
     let ContractEventBody::V0(content) = &emitted.body;
-    let mut subjects = Vec::new();
+    let mut subjects = Subjects::default();
     for topic in content.topics.iter() {
         add_addresses(topic, names, &mut subjects);
     }
@@ -134,7 +134,7 @@ fn event(
         kind,
         place: Place::new(transaction, kind, u64::from(operation) << 32 | u64::from(index)),
         transaction_hash: Some(view.hash),
-        subjects,
+        subjects: subjects.into_keys(),
         assets: assets.into_iter().collect(),
         body: Body::ContractEvent(Box::new(body)),
         native: None,
@@ -142,7 +142,7 @@ fn event(
 }
 
 /// Every address in a topic, also inside vectors and maps.
-fn add_addresses(value: &ScVal, names: &mut Names, subjects: &mut Vec<crate::event::Key>) {
+fn add_addresses(value: &ScVal, names: &mut Names, subjects: &mut Subjects) {
     match value {
         ScVal::Address(address) => names.add_subjects(address.into(), subjects),
         ScVal::Vec(Some(values)) => values.0.iter().for_each(|value| add_addresses(value, names, subjects)),

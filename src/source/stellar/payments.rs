@@ -1,7 +1,7 @@
 //! Value that moved, from operations and their results. Exact: what was delivered, not what was sent.
 
 use super::contract_events::Transfer;
-use super::keys::{Names, Party};
+use super::keys::{Names, Party, Subjects};
 use super::mapping::toid;
 use super::meaning::{DECIMALS, MuxedId};
 use super::transaction::View;
@@ -41,7 +41,7 @@ pub fn append(view: &View<'_>, transfers: &[Transfer], names: &mut Names, events
 }
 
 fn event(view: &View<'_>, id: String, place: Place, operation: &str, moved: Moved, names: &mut Names) -> Event {
-    let mut subjects = Vec::new();
+    let mut subjects = Subjects::default();
     names.add_subjects(moved.from, &mut subjects);
     names.add_subjects(moved.to, &mut subjects);
     if let Some(MuxedId::Number(id)) = moved.to_muxed_id {
@@ -63,7 +63,7 @@ fn event(view: &View<'_>, id: String, place: Place, operation: &str, moved: Move
         kind: EventKind::Payment,
         place,
         transaction_hash: Some(view.hash),
-        subjects,
+        subjects: subjects.into_keys(),
         assets: vec![names.asset_keys(&moved.asset, amount)],
         body: Body::Payment(Box::new(body)),
         native: None,
