@@ -121,19 +121,9 @@ fn contract_transfers_pay_only_where_the_contract_is_the_asset_s() {
     let events = map(TESTNET, 9, vec![applied(1, Memo::None, vec![(invoke, done)], vec![meta])]);
     let kinds: Vec<_> = events.iter().map(|event| event.kind).collect();
     use EventKind as K;
-    assert_eq!(
-        kinds,
-        [
-            K::Ledger,
-            K::Transaction,
-            K::ContractEvent,
-            K::ContractEvent,
-            K::SystemEvent,
-            K::Payment,
-            K::Payment,
-            K::Payment
-        ][..kinds.len()]
-    );
+    // What is no contract's own word pays nobody, and diagnostic events do not come out at all.
+    assert_eq!(kinds, [K::Ledger, K::Transaction, K::ContractEvent, K::ContractEvent, K::SystemEvent, K::Payment]);
+    assert!(matches!(&events[4].body, Body::ContractEvent(body) if body.movement.is_none()));
     let Body::ContractEvent(forged) = &events[2].body else { panic!() };
     assert!(forged.movement.is_none() && events[2].assets.is_empty());
     let Body::ContractEvent(real) = &events[3].body else { panic!() };
@@ -158,4 +148,128 @@ fn a_failed_transaction_moves_nothing() {
     assert!(!body.successful);
     assert_eq!((body.memo.as_deref(), body.operation_count), (Some("5"), 1));
     assert_eq!(*events[1].id, *toid(9, 1, 0).to_string());
+}
+
+/// The muxed form of an account of the chain, and its name.
+fn with_id(number: u8, id: u64) -> (MuxedAccount, String) {
+    let muxed = MuxedAccount::MuxedEd25519(MuxedAccountMed25519 { id, ed25519: Uint256([number; 32]) });
+    let name = muxed.to_string();
+    assert!(name.starts_with('M'));
+    (muxed, name)
+}
+
+#[test]
+fn muxed_parties_are_named_by_account_and_found_under_both() {
+    let ((source, source_name), (acting, acting_name), (to, to_name)) = (with_id(1, 5), with_id(3, 6), with_id(2, 7));
+    let by_source = OperationBody::Payment(PaymentOp { destination: to, asset: Asset::Native, amount: 10 });
+    let by_acting = Operation { source_account: Some(acting), body: by_source.clone() };
+    let sent = vec![(operation(by_source), paid()), (by_acting, paid())];
+    let mut applied = applied(1, Memo::None, sent, Vec::new());
+    let TransactionEnvelope::Tx(envelope) = &mut applied.envelope else { panic!() };
+    envelope.tx.source_account = source;
+    let events = map(TESTNET, 9, vec![applied]);
+    let keys = |names: &[&str]| -> Vec<crate::event::Key> {
+        names.iter().map(|name| format!("account:{name}").into()).collect()
+    };
+    let [one, two, three] = [1, 2, 3].map(|number| account(number).to_string());
+    let payments = of_kind(&events, &[EventKind::Payment]);
+    let by = [(&one, &source_name), (&three, &acting_name)];
+    for (event, (from, from_name)) in payments.iter().zip(by) {
+        let Body::Payment(body) = &event.body else { panic!() };
+        assert_eq!((&*body.from, &*body.to, body.to_muxed_id.as_deref()), (&**from, &*two, Some("7")));
+        assert_eq!(event.subjects, keys(&[from, from_name, &two, &to_name]));
+    }
+    assert_eq!(events[1].subjects, keys(&[&one, &source_name, &two, &to_name, &three, &acting_name]));
+}
+
+#[test]
+fn each_verified_transfer_of_a_call_is_a_payment_with_its_receiver_s_id() {
+    let network = network_hash(TESTNET);
+    let parties = [1, 2].map(|number| ScAddress::Account(account(number)));
+    let transfer = |units, id: Option<ScVal>| {
+        let mut event = native_event(&network, "transfer", &parties, units);
+        let ContractEventBody::V0(body) = &mut event.body;
+        if let Some(id) = id {
+            let entry = |key: &str, val| ScMapEntry { key: ScVal::Symbol(ScSymbol(key.try_into().unwrap())), val };
+            let entries = vec![entry("amount", body.data.clone()), entry("to_muxed_id", id)];
+            body.data = ScVal::Map(Some(ScMap(entries.try_into().unwrap())));
+        }
+        event
+    };
+    let mut forged = transfer(4, None);
+    forged.contract_id = Some(ContractId(stellar_xdr::Hash([6; 32])));
+    // The right contract, but an asset that it is not.
+    let mut misnamed = transfer(5, None);
+    let ContractEventBody::V0(body) = &mut misnamed.body;
+    let mut topics = body.topics.to_vec();
+    topics[3] =
+        ScVal::String(ScString("USDC:GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN".try_into().unwrap()));
+    body.topics = topics.try_into().unwrap();
+    let text = ScVal::String(ScString("desk 4".try_into().unwrap()));
+    let bytes = |bytes: Vec<u8>| ScVal::Bytes(ScBytes(bytes.try_into().unwrap()));
+    let emitted = vec![
+        transfer(1, None),
+        forged,
+        transfer(2, Some(ScVal::U64(99))),
+        misnamed,
+        native_event(&network, "mint", &parties[..1], 6),
+        transfer(3, Some(text)),
+        transfer(7, Some(bytes(vec![0xcd; 32]))),
+        transfer(8, Some(bytes(vec![1]))),
+    ];
+    let count = emitted.len();
+    let invoke = operation(OperationBody::InvokeHostFunction(InvokeHostFunctionOp {
+        host_function: HostFunction::UploadContractWasm(BytesM::default()),
+        auth: VecM::default(),
+    }));
+    let done =
+        inner(OperationResultTr::InvokeHostFunction(InvokeHostFunctionResult::Success(stellar_xdr::Hash([0; 32]))));
+    let meta = OperationMetaV2 { events: emitted.try_into().unwrap(), ..Default::default() };
+    let events = map(TESTNET, 9, vec![applied(1, Memo::Id(1), vec![(invoke, done)], vec![meta])]);
+    assert_eq!(of_kind(&events, &[EventKind::ContractEvent]).len(), count);
+    let payments = of_kind(&events, &[EventKind::Payment]);
+    let hash = "cd".repeat(32);
+    let expected = [(1, None), (2, Some("99")), (3, Some("desk 4")), (7, Some(&*hash)), (8, None)];
+    assert_eq!(payments.len(), expected.len());
+    for (at, (event, (units, id))) in payments.iter().zip(expected).enumerate() {
+        let Body::Payment(body) = &event.body else { panic!() };
+        assert_eq!(*event.id, format!("{}-p{at}", toid(9, 1, 0)));
+        assert_eq!(body.amount, Some(Amount::from_units(units, 7)));
+        assert_eq!((body.to_muxed_id.as_deref(), body.memo.as_deref()), (id, Some("1")));
+        // Only a number makes an M… address.
+        assert_eq!(event.subjects.len(), if units == 2 { 3 } else { 2 });
+    }
+}
+
+#[test]
+fn no_way_to_fail_pays_or_trades() {
+    let results: VecM<OperationResult> = vec![paid()].try_into().unwrap();
+    let atom = ClaimAtom::OrderBook(ClaimOfferAtom {
+        seller_id: account(3),
+        offer_id: 1,
+        asset_sold: usdc(),
+        amount_sold: 1,
+        asset_bought: Asset::Native,
+        amount_bought: 1,
+    });
+    let traded = inner(OperationResultTr::ManageSellOffer(ManageSellOfferResult::Success(ManageOfferSuccessResult {
+        offers_claimed: vec![atom].try_into().unwrap(),
+        offer: ManageOfferSuccessResultOffer::Deleted,
+    })));
+    for result in [
+        TransactionResultResult::TxFailed(results),
+        TransactionResultResult::TxFailed(vec![traded].try_into().unwrap()),
+        TransactionResultResult::TxBadSeq,
+        TransactionResultResult::TxInternalError,
+        TransactionResultResult::TxSorobanInvalid,
+    ] {
+        let mut failed = applied(1, Memo::None, vec![(payment(1), paid())], Vec::new());
+        failed.result.result = result.clone();
+        let kinds: Vec<_> = map(TESTNET, 9, vec![failed]).iter().map(|event| event.kind).collect();
+        assert_eq!(kinds, [EventKind::Ledger, EventKind::Transaction], "{result:?}");
+    }
+    // A successful transaction has successful operations only; what says otherwise moves nothing.
+    let events =
+        map(TESTNET, 9, vec![applied(1, Memo::None, vec![(payment(1), OperationResult::OpBadAuth)], Vec::new())]);
+    assert_eq!(events.len(), 2);
 }

@@ -1,6 +1,8 @@
 //! What real servers recorded.
 
 use super::*;
+use crate::source::stellar::forms;
+use serde_json::value::{RawValue, to_raw_value};
 
 /// The transactions of a recorded `getTransactions`, which are of one ledger.
 fn recorded_events(file: &str, passphrase: &str) -> Option<(Value, Vec<Event>)> {
@@ -140,4 +142,137 @@ fn recorded_trades() {
     assert_eq!(payment.operation, Some("path_payment_strict_receive"));
     assert_eq!(payment.amount, Some(Amount::from_units(11_352_859, 7)));
     assert_eq!(first.buyer, payment.from);
+}
+
+/// A contract call of one operation with these events.
+fn called(hash: &Value, order: u32, meta: TransactionMeta) -> AppliedTransaction {
+    let invoke = operation(OperationBody::InvokeHostFunction(InvokeHostFunctionOp {
+        host_function: HostFunction::UploadContractWasm(BytesM::default()),
+        auth: VecM::default(),
+    }));
+    let done =
+        inner(OperationResultTr::InvokeHostFunction(InvokeHostFunctionResult::Success(stellar_xdr::Hash([0; 32]))));
+    let hash = Hash::from_hex(hash.as_str().unwrap()).unwrap();
+    AppliedTransaction { hash, meta, ..applied(order, Memo::None, vec![(invoke, done)], Vec::new()) }
+}
+
+fn read<T: serde::de::DeserializeOwned>(json: &Value) -> T {
+    forms::from_json(&to_raw_value(json).unwrap(), "recorded").unwrap()
+}
+
+#[test]
+fn recorded_events_in_the_json_form() {
+    for (ledger, transfers) in [(60_014_504, 4), (60_016_050, 0), (59_784_559, 2)] {
+        let Some(sent) = recorded(&format!("getTransaction.mainnet-{ledger}.xdrjson.json")) else { return };
+        let around: Vec<TransactionEvent> = read(&sent["events"]["transactionEventsJson"]);
+        let inside: Vec<Vec<ContractEvent>> = read(&sent["events"]["contractEventsJson"]);
+        let operations: Vec<_> = inside
+            .into_iter()
+            .map(|events| OperationMetaV2 { events: events.try_into().unwrap(), ..Default::default() })
+            .collect();
+        let meta = TransactionMeta::V4(TransactionMetaV4 {
+            operations: operations.try_into().unwrap(),
+            events: around.try_into().unwrap(),
+            ..Default::default()
+        });
+        let order = sent["applicationOrder"].as_u64().unwrap() as u32;
+        let events = map(PUBNET, ledger, vec![called(&sent["txHash"], order, meta)]);
+        let emitted = of_kind(&events, &[EventKind::ContractEvent]);
+        // Fee, what the call emitted, refund: in the order of their ids.
+        let [before, after] = [0, 1].map(|at| &sent["events"]["transactionEventsJson"][at]["event"]);
+        let inside = sent["events"]["contractEventsJson"][0].as_array().unwrap();
+        let expected: Vec<_> = [before].into_iter().chain(inside).chain([after]).collect();
+        assert_eq!(emitted.len(), expected.len());
+        assert!(emitted.is_sorted_by(|one, next| one.id < next.id));
+        for (event, expected) in emitted.iter().zip(&expected) {
+            let Body::ContractEvent(body) = &event.body else { panic!() };
+            let json = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).unwrap();
+            assert_eq!(body.contract.as_deref(), expected["contract_id"].as_str());
+            assert_eq!(json(&body.topics), expected["body"]["v0"]["topics"]);
+            assert_eq!(json(&body.data), expected["body"]["v0"]["data"]);
+        }
+        let names = emitted.iter().filter_map(|event| match &event.body {
+            Body::ContractEvent(body) => body.movement.as_ref().map(|movement| movement.name),
+            _ => None,
+        });
+        let names: Vec<_> = names.collect();
+        assert_eq!((names.first(), names.last()), (Some(&"fee"), Some(&"fee")));
+        assert_eq!(names.iter().filter(|name| **name == "transfer").count(), transfers);
+        assert_eq!(of_kind(&events, &[EventKind::Payment]).len(), transfers);
+    }
+}
+
+/// The event that a recorded one of `getEvents` tells of.
+fn emitted(recorded: &Value) -> ContractEvent {
+    let value = |json: &Value| decode::xdr::<ScVal>(json.as_str().unwrap(), "value").unwrap();
+    let topics: Vec<_> = recorded["topic"].as_array().into_iter().flatten().map(value).collect();
+    ContractEvent {
+        ext: ExtensionPoint::V0,
+        contract_id: recorded["contractId"].as_str().filter(|id| !id.is_empty()).map(|id| id.parse().unwrap()),
+        type_: match recorded["type"].as_str().unwrap() {
+            "contract" => ContractEventType::Contract,
+            "system" => ContractEventType::System,
+            _ => ContractEventType::Diagnostic,
+        },
+        body: ContractEventBody::V0(ContractEventV0 {
+            topics: topics.try_into().unwrap(),
+            data: value(&recorded["value"]),
+        }),
+    }
+}
+
+/// The network that nodes make for themselves alone.
+const STANDALONE: &str = "Standalone Network ; February 2017";
+
+#[test]
+fn recorded_events_between_the_fee_and_its_refund() {
+    let Some(answer) = recorded("getEvents.local-p23.json") else { return };
+    let recorded = answer["events"].as_array().unwrap();
+    let [fee, first, second, refund] = &recorded[..] else { panic!() };
+    let around = [(TransactionEventStage::BeforeAllTxs, fee), (TransactionEventStage::AfterAllTxs, refund)];
+    let around = around.map(|(stage, event)| TransactionEvent { stage, event: emitted(event) });
+    let inside = vec![emitted(first), emitted(second)];
+    let operation = OperationMetaV2 { events: inside.try_into().unwrap(), ..Default::default() };
+    let meta = TransactionMeta::V4(TransactionMetaV4 {
+        operations: vec![operation].try_into().unwrap(),
+        events: around.to_vec().try_into().unwrap(),
+        ..Default::default()
+    });
+    let events = map(STANDALONE, 2081, vec![called(&fee["txHash"], 1, meta)]);
+    let mapped = of_kind(&events, &[EventKind::ContractEvent]);
+    assert_eq!(mapped.len(), recorded.len());
+    for (event, recorded) in mapped.iter().zip(recorded) {
+        let Body::ContractEvent(body) = &event.body else { panic!() };
+        assert_eq!(*event.id, *recorded["id"].as_str().unwrap());
+        assert_eq!(event.transaction_hash.unwrap().to_string(), recorded["txHash"]);
+        assert_eq!(body.contract.as_deref(), recorded["contractId"].as_str());
+        assert_eq!(body.transaction_index, recorded["transactionIndex"]);
+        assert_eq!(body.operation_index, recorded["operationIndex"]);
+        assert_eq!(body.movement.is_some(), recorded["transactionIndex"] != 1);
+    }
+    let Body::ContractEvent(refund) = &mapped[3].body else { panic!() };
+    assert_eq!(refund.movement.as_ref().unwrap().amount, Some(Amount::from_units(-104_929, 7)));
+    assert!(of_kind(&events, &[EventKind::Payment]).is_empty(), "fees are no payments");
+}
+
+#[test]
+fn recorded_events_of_an_older_server() {
+    let Some(answer) = recorded("getEvents.local-p22-legacy.json") else { return };
+    let recorded = answer["events"].as_array().unwrap();
+    let contract: Vec<_> = recorded.iter().filter(|event| event["type"] == "contract").collect();
+    assert!(!contract.is_empty() && contract.len() < recorded.len());
+    // Diagnostic ones never come out, not even where a server puts them among the others.
+    let events: Vec<_> = recorded.iter().map(emitted).collect();
+    let meta = TransactionMeta::V3(TransactionMetaV3 {
+        soroban_meta: Some(SorobanTransactionMeta { events: events.try_into().unwrap(), ..Default::default() }),
+        ..Default::default()
+    });
+    let events = map(STANDALONE, 356, vec![called(&recorded[0]["txHash"], 1, meta)]);
+    let mapped = of_kind(&events, &[EventKind::ContractEvent, EventKind::SystemEvent]);
+    // Its ids count the diagnostic ones, too.
+    let ids = |at: &Value| at["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        mapped.iter().map(|event| event.id.to_string()).collect::<Vec<_>>(),
+        Vec::from_iter(contract.iter().map(|event| ids(event)))
+    );
 }
