@@ -2,7 +2,7 @@
 
 use super::assets::AssetContracts;
 use super::decode::Reason;
-use super::keys::{Names, Party};
+use super::keys::{Names, Party, Subjects};
 use super::mapping::toid;
 use super::meaning::{DECIMALS, Meaning, MuxedId, meaning};
 use super::transaction::View;
@@ -115,7 +115,7 @@ pub fn event(
         ContractEventType::Diagnostic => return Ok(None),
     };
     let ContractEventBody::V0(content) = &emitted.body;
-    let mut subjects = Vec::new();
+    let mut subjects = Subjects::default();
     for topic in content.topics.iter() {
         add_addresses(topic, names, &mut subjects);
     }
@@ -154,7 +154,7 @@ pub fn event(
         kind,
         place: Place::new(transaction, kind, u64::from(operation) << 32 | u64::from(index)),
         transaction_hash: emission.hash,
-        subjects,
+        subjects: subjects.into_keys(),
         assets: assets.into_iter().collect(),
         body: Body::ContractEvent(Box::new(body)),
         native: None,
@@ -162,7 +162,7 @@ pub fn event(
 }
 
 /// Every address in a topic, also inside vectors and maps.
-fn add_addresses(value: &ScVal, names: &mut Names, subjects: &mut Vec<crate::event::Key>) {
+fn add_addresses(value: &ScVal, names: &mut Names, subjects: &mut Subjects) {
     match value {
         ScVal::Address(address) => names.add_subjects(address.into(), subjects),
         ScVal::Vec(Some(values)) => values.0.iter().for_each(|value| add_addresses(value, names, subjects)),

@@ -6,14 +6,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use stellar_xdr::{
     GeneralizedTransactionSet, LedgerCloseMeta, LedgerHeaderHistoryEntry, Limits, ReadXdr, TransactionEnvelope,
-    TransactionMeta, TransactionPhase, TransactionResult, TransactionResultPair, TxSetComponent,
+    TransactionMeta, TransactionPhase, TransactionResult, TransactionResultPair, TxSetComponent, WriteXdr,
 };
 
 /// What the servers themselves use; a contract's value nests at most about half as deep.
 const DEPTH: u32 = 500;
+/// For writing what was read.
+const LIMITS: Limits = Limits { depth: DEPTH, len: usize::MAX };
 
 /// Why something cannot be decoded, for [`crate::source::SourceError::Malformed`].
 pub type Reason = String;
@@ -31,6 +34,8 @@ pub struct ClosedLedger {
     pub closed_at: i64,
     /// In the order of application.
     pub transactions: Vec<AppliedTransaction>,
+    /// What the header says of all their results, see [`check_results`].
+    pub results_hash: Hash,
 }
 
 /// One transaction and what came of it.
@@ -90,16 +95,18 @@ pub fn metadata(ledger: &methods::Ledger, network: &[u8; 32]) -> Result<ClosedLe
             (meta.ledger_header, envelopes(meta.tx_set), processed)
         }
     };
-    closed(ledger, &entry, pair(envelopes, processed, network)?)
+    let closed = closed(ledger, &entry, pair(envelopes, processed, network)?)?;
+    check_results(&closed)?;
+    Ok(closed)
 }
 
 /// One transaction of `getTransactions`.
 pub fn transaction(sent: &methods::Transaction, network: &[u8; 32]) -> Result<AppliedTransaction, Reason> {
     let envelope: TransactionEnvelope = either(&sent.envelope_xdr, sent.envelope_json.as_deref(), "envelope")?;
-    let hash = match &sent.tx_hash {
-        Some(hex) => Hash::from_hex(hex).ok_or_else(|| format!("txHash `{hex}`"))?,
-        None => Hash(envelope.hash(*network).map_err(|error| format!("envelope: {error}"))?),
-    };
+    let hash = Hash(envelope.hash(*network).map_err(|error| format!("envelope: {error}"))?);
+    if let Some(told) = sent.tx_hash.as_ref().filter(|told| Hash::from_hex(told) != Some(hash)) {
+        return Err(format!("txHash `{told}` of a transaction whose hash is {hash}"));
+    }
     Ok(AppliedTransaction {
         order: sent.application_order,
         hash,
@@ -109,7 +116,33 @@ pub fn transaction(sent: &methods::Transaction, network: &[u8; 32]) -> Result<Ap
     })
 }
 
-/// Checks the header against the answer around it.
+/// Whether a ledger has all its transactions, each with its own result: the header holds the hash of
+/// their results.
+pub fn check_results(ledger: &ClosedLedger) -> Result<(), Reason> {
+    // The first ledger of a network was made without transactions, and without this hash.
+    if ledger.transactions.is_empty() && ledger.results_hash == Hash([0; 32]) {
+        return Ok(());
+    }
+    // The XDR of a TransactionResultSet, without a copy of the results.
+    let mut hasher = Sha256::new();
+    hasher.update((ledger.transactions.len() as u32).to_be_bytes());
+    for applied in &ledger.transactions {
+        hasher.update(applied.hash.0);
+        hasher.update(applied.result.to_xdr(LIMITS).map_err(|error| format!("result: {error}"))?);
+    }
+    let found = Hash(hasher.finalize().into());
+    if found != ledger.results_hash {
+        return Err(format!(
+            "the {} results of ledger {} are not those of its header: their hash is {found} and not {}",
+            ledger.transactions.len(),
+            ledger.index,
+            ledger.results_hash
+        ));
+    }
+    Ok(())
+}
+
+/// Checks the header against its hash and the answer around it.
 fn closed(
     ledger: &methods::Ledger,
     entry: &LedgerHeaderHistoryEntry,
@@ -119,12 +152,18 @@ fn closed(
     if entry.header.ledger_seq != ledger.sequence || Hash::from_hex(&ledger.hash) != Some(hash) {
         return Err(format!("ledger {} with the header of ledger {}", ledger.sequence, entry.header.ledger_seq));
     }
+    let header = entry.header.to_xdr(LIMITS).map_err(|error| format!("header: {error}"))?;
+    let found = Hash(Sha256::digest(header).into());
+    if found != hash {
+        return Err(format!("the header of ledger {} has the hash {found} and not {hash}", ledger.sequence));
+    }
     Ok(ClosedLedger {
         index: ledger.sequence,
         hash,
         parent: Hash(entry.header.previous_ledger_hash.0),
         closed_at: i64::try_from(entry.header.scp_value.close_time.0).map_err(|_| "close time out of range")?,
         transactions,
+        results_hash: Hash(entry.header.tx_set_result_hash.0),
     })
 }
 
@@ -174,53 +213,4 @@ fn pair(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::stellar::assets::network_hash;
-    use crate::source::stellar::testing::{Chain, recorded};
-    use stellar_xdr::{ScVal, ScVec, WriteXdr};
-
-    #[test]
-    fn recorded_metadata() {
-        let Some(answer) = recorded("getLedgers.testnet-36233.json") else { return };
-        let answer: methods::Ledgers = serde_json::from_value(answer).unwrap();
-        let network = network_hash(super::super::TESTNET);
-        let closed: Vec<_> = answer.ledgers.iter().map(|ledger| metadata(ledger, &network).unwrap()).collect();
-        assert_eq!([closed[0].index, closed[1].index], [36_233, 36_234]);
-        assert_eq!(closed[1].parent, closed[0].hash);
-        assert_eq!(closed[0].closed_at, 1_734_032_457);
-        let alone = header(&answer.ledgers[0]).unwrap();
-        assert_eq!((alone.hash, alone.parent), (closed[0].hash, closed[0].parent));
-    }
-
-    #[test]
-    fn envelopes_find_their_results_whatever_their_order() {
-        let chain = Chain::new(5, 3, 4);
-        let ledger: methods::Ledger = serde_json::from_value(chain.ledger(6).unwrap()).unwrap();
-        let closed = metadata(&ledger, &chain.network()).unwrap();
-        // The chain puts envelopes into the set backwards.
-        let orders: Vec<_> = closed.transactions.iter().map(|applied| applied.order).collect();
-        assert_eq!(orders, [1, 2, 3, 4]);
-        for applied in &closed.transactions {
-            assert_eq!(applied.envelope.hash(chain.network()).unwrap(), applied.hash.0);
-        }
-        assert!(metadata(&ledger, &[0; 32]).unwrap_err().contains("no envelope for transaction"));
-        let other = methods::Ledger { sequence: 7, ..ledger };
-        assert!(metadata(&other, &chain.network()).unwrap_err().contains("header of ledger 6"));
-    }
-
-    #[test]
-    fn what_is_cut_or_too_deep_is_refused() {
-        let good = ScVal::U32(7).to_xdr_base64(Limits::none()).unwrap();
-        assert_eq!(xdr::<ScVal>(&good, "value"), Ok(ScVal::U32(7)));
-        for bad in ["", "AAAA", "!", &good[..4], &good.repeat(2)] {
-            assert!(xdr::<ScVal>(bad, "value").unwrap_err().starts_with("value: "), "{bad}");
-        }
-        let mut deep = ScVal::Void;
-        for _ in 0..300 {
-            deep = ScVal::Vec(Some(ScVec(vec![deep].try_into().unwrap())));
-        }
-        let deep = deep.to_xdr_base64(Limits::none()).unwrap();
-        assert!(xdr::<ScVal>(&deep, "value").is_err());
-    }
-}
+mod tests;

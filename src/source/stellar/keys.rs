@@ -2,7 +2,7 @@
 //! each made once per ledger and shared.
 
 use crate::event::{Amount, Asset, AssetKeys, Key};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use stellar_xdr::{
     AccountId, ClaimableBalanceId, Hash as XdrHash, MuxedAccount, PoolId, PublicKey, ScAddress, Uint256,
@@ -121,18 +121,18 @@ impl Names {
 
     /// Adds the keys under which events of `party` are found: its own and, for one with an id
     /// inside, that of the account around it.
-    pub fn add_subjects(&mut self, party: Party, subjects: &mut Vec<Key>) {
-        add(subjects, &self.party(party.base()).1);
+    pub fn add_subjects(&mut self, party: Party, subjects: &mut Subjects) {
+        subjects.add(&self.party(party.base()).1);
         if party != party.base() {
-            add(subjects, &self.party(party).1);
+            subjects.add(&self.party(party).1);
         }
     }
 
     /// Adds the key of the contract that emitted an event.
-    pub fn add_contract(&mut self, contract: [u8; 32], subjects: &mut Vec<Key>) {
+    pub fn add_contract(&mut self, contract: [u8; 32], subjects: &mut Subjects) {
         let name = self.name(Party::Contract(contract));
         let key = self.contracts.entry(contract).or_insert_with(|| format!("contract:{name}").into());
-        add(subjects, key);
+        subjects.add(key);
     }
 
     /// The asset as events tell it.
@@ -187,10 +187,40 @@ impl Names {
     }
 }
 
-/// Adds a key once.
-fn add(subjects: &mut Vec<Key>, key: &Key) {
-    if !subjects.contains(key) {
-        subjects.push(key.clone());
+/// Few enough keys to look through each time.
+const FEW: usize = 32;
+
+/// The keys of one event, each once, in the order in which they were found.
+///
+/// None is left out, however many there are: a contract's event may name hundreds of addresses, and
+/// what a hostile server sends is bounded by its answer alone. So the time for each is bounded.
+#[derive(Default)]
+pub struct Subjects {
+    keys: Vec<Key>,
+    /// The same, once they are more than few.
+    seen: HashSet<Key>,
+}
+
+impl Subjects {
+    fn add(&mut self, key: &Key) {
+        if self.keys.len() < FEW {
+            if self.keys.contains(key) {
+                return;
+            }
+        } else {
+            if self.seen.is_empty() {
+                self.seen.extend(self.keys.iter().cloned());
+            }
+            if !self.seen.insert(key.clone()) {
+                return;
+            }
+        }
+        self.keys.push(key.clone());
+    }
+
+    /// The keys, as an event takes them.
+    pub fn into_keys(self) -> Vec<Key> {
+        self.keys
     }
 }
 
@@ -202,10 +232,11 @@ mod tests {
     #[test]
     fn a_muxed_party_is_found_under_both() {
         let mut names = Names::default();
-        let mut subjects = Vec::new();
+        let mut subjects = Subjects::default();
         let party = Party::Muxed([3; 32], 7);
         names.add_subjects(party, &mut subjects);
         names.add_subjects(party.base(), &mut subjects);
+        let subjects = subjects.into_keys();
         assert_eq!(subjects.len(), 2);
         assert!(subjects[0].starts_with("account:G") && subjects[1].starts_with("account:M"));
     }
@@ -229,5 +260,21 @@ mod tests {
         let mut names = Names::default();
         let (first, second) = (names.name(Party::Account([9; 32])), names.name(Party::Account([9; 32])));
         assert!(Arc::ptr_eq(&first, &second));
+    }
+
+    #[test]
+    fn every_key_once_and_in_order_however_many() {
+        let mut names = Names::default();
+        for count in [FEW - 1, FEW, FEW + 1, 20_000] {
+            let parties: Vec<_> = (0..count as u64).map(|id| Party::Muxed([3; 32], id)).collect();
+            let mut subjects = Subjects::default();
+            for party in parties.iter().chain(&parties) {
+                names.add_subjects(*party, &mut subjects);
+            }
+            let subjects = subjects.into_keys();
+            let base = [Party::Account([3; 32])];
+            let expected = base.iter().chain(&parties).map(|party| format!("account:{}", party.strkey()));
+            assert!(expected.eq(subjects.iter().map(|key| key.to_string())), "{count}");
+        }
     }
 }

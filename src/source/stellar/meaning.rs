@@ -3,7 +3,7 @@
 use super::assets::AssetContracts;
 use super::keys::Party;
 use crate::event::Hash;
-use stellar_xdr::{Asset, ContractEvent, ContractEventBody, Int128Parts, ScMap, ScVal};
+use stellar_xdr::{Asset, ContractEvent, ContractEventBody, ContractEventType, Int128Parts, ScMap, ScVal};
 
 /// Digits after the point of every asset's amounts.
 pub const DECIMALS: u32 = 7;
@@ -47,6 +47,10 @@ impl MuxedId {
 /// Reads an event, if its contract is truly an asset's own and the event has the form of one of its
 /// movements.
 pub fn meaning(event: &ContractEvent, contracts: &mut AssetContracts) -> Option<Meaning> {
+    // Diagnostic events repeat what others tell, and the host itself moves nothing.
+    if event.type_ != ContractEventType::Contract {
+        return None;
+    }
     let contract = &event.contract_id.as_ref()?.0.0;
     let ContractEventBody::V0(body) = &event.body;
     let [ScVal::Symbol(name), arguments @ ..] = &body.topics[..] else { return None };

@@ -1,7 +1,7 @@
 //! Value that moved, from operations and their results. Exact: what was delivered, not what was sent.
 
 use super::contract_events::Transfer;
-use super::keys::{Names, Party};
+use super::keys::{Names, Party, Subjects};
 use super::mapping::toid;
 use super::meaning::{DECIMALS, MuxedId};
 use super::transaction::View;
@@ -46,6 +46,7 @@ pub fn append(view: &View<'_>, transfers: &[Transfer], names: &mut Names, events
     }
 }
 
+<<<<<<< HEAD
 /// A movement as an event of the transaction `hash`.
 pub fn event(
     hash: Option<Hash>,
@@ -57,6 +58,10 @@ pub fn event(
     names: &mut Names,
 ) -> Event {
     let mut subjects = Vec::new();
+=======
+fn event(view: &View<'_>, id: String, place: Place, operation: &str, moved: Moved, names: &mut Names) -> Event {
+    let mut subjects = Subjects::default();
+>>>>>>> refs/heads/forms
     names.add_subjects(moved.from, &mut subjects);
     names.add_subjects(moved.to, &mut subjects);
     if let Some(MuxedId::Number(id)) = moved.to_muxed_id {
@@ -77,8 +82,13 @@ pub fn event(
         id: id.into(),
         kind: EventKind::Payment,
         place,
+<<<<<<< HEAD
         transaction_hash: hash,
         subjects,
+=======
+        transaction_hash: Some(view.hash),
+        subjects: subjects.into_keys(),
+>>>>>>> refs/heads/forms
         assets: vec![names.asset_keys(&moved.asset, amount)],
         body: Body::Payment(Box::new(body)),
         native: None,

@@ -3,6 +3,7 @@
 use super::assets::{contract_of, network_hash};
 use crate::source::testing::Reply;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::sync::{Arc, Mutex};
 use stellar_xdr::*;
 
@@ -87,6 +88,10 @@ pub fn native_event(network: &[u8; 32], name: &str, parties: &[ScAddress], units
     }
 }
 
+fn sha256(value: &impl WriteXdr) -> [u8; 32] {
+    Sha256::digest(value.to_xdr(Limits::none()).unwrap()).into()
+}
+
 /// Consecutive ledgers with payments in them.
 pub struct Chain {
     pub first: u32,
@@ -163,13 +168,15 @@ impl Chain {
             base_fee: None,
             txs: envelopes.try_into().unwrap(),
         });
+        let results: Vec<_> = processed.iter().map(|done: &TransactionResultMetaV1| done.result.clone()).collect();
+        let results = TransactionResultSet { results: results.try_into().unwrap() };
         let mut header = LedgerHeaderHistoryEntry::default();
         header.header.ledger_seq = index;
         header.header.previous_ledger_hash = Hash(self.tip_hash);
         header.header.scp_value.close_time = TimePoint(1_700_000_000 + u64::from(index));
-        self.tip_hash = [0; 32];
-        self.tip_hash[..4].copy_from_slice(&index.to_be_bytes());
-        self.tip_hash[31] = self.salt;
+        header.header.bucket_list_hash = Hash([self.salt; 32]);
+        header.header.tx_set_result_hash = Hash(sha256(&results));
+        self.tip_hash = sha256(&header.header);
         header.hash = Hash(self.tip_hash);
         let header_xdr = header.to_xdr_base64(Limits::none()).unwrap();
         let meta = LedgerCloseMeta::V2(LedgerCloseMetaV2 {
@@ -194,8 +201,8 @@ impl Chain {
     pub fn fork_after(&mut self, index: u32, salt: u8) {
         self.ledgers.truncate((index + 1 - self.first) as usize);
         self.salt = salt;
-        self.tip_hash[..4].copy_from_slice(&index.to_be_bytes());
-        self.tip_hash[31] = salt;
+        // Nobody gets to see the other chain's ledgers up to there.
+        self.tip_hash = [salt; 32];
     }
 }
 

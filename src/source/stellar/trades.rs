@@ -1,6 +1,6 @@
 //! Assets exchanged on the order books and in the pools, from the claim atoms of the results.
 
-use super::keys::{Names, Party};
+use super::keys::{Names, Party, Subjects};
 use super::mapping::toid;
 use super::meaning::DECIMALS;
 use super::transaction::View;
@@ -38,7 +38,7 @@ pub fn append(view: &View<'_>, names: &mut Names, events: &mut Vec<Event>) {
 }
 
 fn event(view: &View<'_>, id: String, place: Place, taker: Party, claim: &Claim<'_>, names: &mut Names) -> Event {
-    let mut subjects = Vec::new();
+    let mut subjects = Subjects::default();
     names.add_subjects(claim.maker, &mut subjects);
     names.add_subjects(taker, &mut subjects);
     let seller = names.name(claim.maker);
@@ -61,7 +61,7 @@ fn event(view: &View<'_>, id: String, place: Place, taker: Party, claim: &Claim<
         kind: EventKind::Trade,
         place,
         transaction_hash: Some(view.hash),
-        subjects,
+        subjects: subjects.into_keys(),
         assets: vec![names.asset_keys(claim.sold, sold_amount), names.asset_keys(claim.bought, bought_amount)],
         body: Body::Trade(Box::new(body)),
         native: None,

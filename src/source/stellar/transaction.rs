@@ -1,7 +1,7 @@
 //! A transaction as the mapping sees it, whatever envelope it came in, and its own event.
 
 use super::decode::AppliedTransaction;
-use super::keys::{Names, Party};
+use super::keys::{Names, Party, Subjects};
 use super::mapping::toid;
 use crate::event::{Amount, Body, Event, EventKind, Hash, Place, Transaction};
 use stellar_xdr::{
@@ -118,7 +118,7 @@ impl<'a> View<'a> {
 
 /// The event that tells of the transaction.
 pub fn event(view: &View<'_>, names: &mut Names) -> Event {
-    let mut subjects = Vec::new();
+    let mut subjects = Subjects::default();
     names.add_subjects(view.source, &mut subjects);
     names.add_subjects(view.fee_source, &mut subjects);
     for operation in view.operations {
@@ -141,7 +141,7 @@ pub fn event(view: &View<'_>, names: &mut Names) -> Event {
         kind: EventKind::Transaction,
         place: Place::new(view.order, EventKind::Transaction, 0),
         transaction_hash: Some(view.hash),
-        subjects,
+        subjects: subjects.into_keys(),
         assets: Vec::new(),
         body: Body::Transaction(Box::new(body)),
         native: None,

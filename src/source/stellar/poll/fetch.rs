@@ -151,6 +151,7 @@ impl StellarRpc {
             }
             // Only an empty page is the end: a provider may give fewer at a time than asked for.
             if past || count == 0 {
+                decode::check_results(&closed).map_err(|reason| self.malformed("getTransactions", reason))?;
                 return Ok(Some(closed));
             }
             // A full page that does not move on would be read for ever.
