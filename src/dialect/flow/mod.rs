@@ -15,6 +15,8 @@
 //! * of a message only what its filters need is kept, and how much that can be is bounded;
 //! * every break in the row of ledgers is told (`gap`, `reset`, `reorg`), whatever the filters.
 
+#[cfg(test)]
+mod on_stellar;
 mod price;
 mod register;
 mod render;

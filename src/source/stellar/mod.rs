@@ -24,6 +24,8 @@ mod methods;
 mod payments;
 mod poll;
 #[cfg(test)]
+pub(crate) mod recordings;
+#[cfg(test)]
 pub(in crate::source) mod testing;
 mod trades;
 mod transaction;
