@@ -28,6 +28,8 @@ mod payments;
 mod poll;
 mod probe;
 #[cfg(test)]
+pub(crate) mod recordings;
+#[cfg(test)]
 pub(in crate::source) mod testing;
 mod trades;
 mod transaction;
