@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::client::{Client, Head};
+use common::client::{Client, Head, is_a_row};
 use common::server::{Devnet, Server, path, settings};
 use common::{pause, wait_until};
 use serde_json::{Value, json};
@@ -53,21 +53,6 @@ async fn read_ledgers(client: &mut Client, count: usize, texts: &mut Vec<String>
         let text = client.next_text().await;
         ledgers += usize::from(Head::of(&text).kind == "ledger");
         texts.push(text);
-    }
-}
-
-/// Every ledger after the one before it, each beginning with its own event; nothing twice.
-fn is_a_row(texts: &[String]) {
-    let mut ids = HashMap::new();
-    let mut last = 0;
-    for text in texts {
-        let event = Head::of(text);
-        if event.kind == "ledger" {
-            assert!(last == 0 || event.ledger == last + 1, "after {last}: {text}");
-            last = event.ledger;
-        }
-        assert_eq!(event.ledger, last, "{text}");
-        assert!(ids.insert(event.id, ()).is_none(), "twice: {text}");
     }
 }
 
