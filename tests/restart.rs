@@ -4,13 +4,12 @@
 mod common;
 
 use common::client::{Client, Head, is_a_row};
-use common::server::{Devnet, Server, path, settings};
+use common::server::{Devnet, Server, checkpoint, checkpoint_file, path, settings};
 use common::{pause, wait_until};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -28,22 +27,6 @@ fn began_at(server: &Server) -> u64 {
         found.is_some()
     });
     found.expect("it was waited for")
-}
-
-/// The one checkpoint file of a folder.
-fn checkpoint_file(state: &Path) -> Option<PathBuf> {
-    let folder = state.join("checkpoints").read_dir().ok()?;
-    let paths = folder.map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = paths.filter(|it| it.extension().is_some_and(|it| it == "json")).collect();
-    assert!(files.len() < 2, "{files:?}");
-    files.pop()
-}
-
-/// The ledger in it.
-fn checkpoint(state: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(checkpoint_file(state)?).unwrap();
-    let stored: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    stored["ledger"].as_u64()
 }
 
 /// Reads until so many ledgers have begun, and some events more.
