@@ -48,7 +48,7 @@ fn live_for(time: Duration, from_the_start: bool, settings: &Path, rpc: &FaultyR
     }
     process.kill();
     rpc.hold(false);
-    reader.map_or_else(Vec::new, Reader::to_the_end)
+    reader.map_or_else(Vec::new, Reader::into_texts)
 }
 
 #[test]

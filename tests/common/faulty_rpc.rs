@@ -48,6 +48,8 @@ pub enum Fault {
     Repeat,
     /// An item in the middle of the list is left out.
     Missing,
+    /// The last transaction of a ledger is left out, so that no place is seen to be empty.
+    WithoutLast,
     /// The answer of a node that has not got the last ledgers yet.
     Lagging(u64),
     /// The right answer and more white space than may be read.
@@ -72,7 +74,9 @@ impl Fault {
             Fault::Html(_) | Fault::Status(_) | Fault::TooMany | Fault::Redirect => "http_status",
             Fault::Rpc(..) => "rpc",
             Fault::Huge | Fault::GzipBomb => "too_large",
-            Fault::Repeat | Fault::Missing | Fault::Lagging(_) | Fault::DeepUnknown => return None,
+            Fault::Repeat | Fault::Missing | Fault::WithoutLast | Fault::Lagging(_) | Fault::DeepUnknown => {
+                return None;
+            }
         })
     }
 }
@@ -326,6 +330,15 @@ impl Shared {
             Fault::Missing => {
                 let mut right = parsed(text);
                 if without_one(&mut right["result"]) { Instead::json(&right) } else { Instead::NotHere }
+            }
+            Fault::WithoutLast => {
+                let mut right = parsed(text);
+                let transactions = right["result"]["transactions"].as_array_mut();
+                let Some(transactions) = transactions.filter(|list| !list.is_empty()) else { return Instead::NotHere };
+                let first = transactions[0]["ledger"].clone();
+                let last = transactions.iter().rposition(|it| it["ledger"] == first).expect("the first one is of it");
+                transactions.remove(last);
+                Instead::json(&right)
             }
             Fault::Lagging(ledgers) => {
                 let mut right = parsed(text);

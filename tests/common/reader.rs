@@ -70,7 +70,7 @@ impl Reader {
     }
 
     /// All that came until the server ended the connection.
-    pub fn to_the_end(mut self) -> Vec<String> {
+    pub fn into_texts(mut self) -> Vec<String> {
         self.thread.take().expect("only taken here").join().unwrap();
         self.texts()
     }
