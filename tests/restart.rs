@@ -3,14 +3,13 @@
 
 mod common;
 
-use common::client::{Client, Head};
-use common::server::{Devnet, Server, path, settings};
+use common::client::{Client, Head, is_a_row};
+use common::server::{Devnet, Server, checkpoint, checkpoint_file, path, settings};
 use common::{pause, wait_until};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -30,22 +29,6 @@ fn began_at(server: &Server) -> u64 {
     found.expect("it was waited for")
 }
 
-/// The one checkpoint file of a folder.
-fn checkpoint_file(state: &Path) -> Option<PathBuf> {
-    let folder = state.join("checkpoints").read_dir().ok()?;
-    let paths = folder.map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = paths.filter(|it| it.extension().is_some_and(|it| it == "json")).collect();
-    assert!(files.len() < 2, "{files:?}");
-    files.pop()
-}
-
-/// The ledger in it.
-fn checkpoint(state: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(checkpoint_file(state)?).unwrap();
-    let stored: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    stored["ledger"].as_u64()
-}
-
 /// Reads until so many ledgers have begun, and some events more.
 async fn read_ledgers(client: &mut Client, count: usize, texts: &mut Vec<String>) {
     let mut ledgers = 0;
@@ -53,21 +36,6 @@ async fn read_ledgers(client: &mut Client, count: usize, texts: &mut Vec<String>
         let text = client.next_text().await;
         ledgers += usize::from(Head::of(&text).kind == "ledger");
         texts.push(text);
-    }
-}
-
-/// Every ledger after the one before it, each beginning with its own event; nothing twice.
-fn is_a_row(texts: &[String]) {
-    let mut ids = HashMap::new();
-    let mut last = 0;
-    for text in texts {
-        let event = Head::of(text);
-        if event.kind == "ledger" {
-            assert!(last == 0 || event.ledger == last + 1, "after {last}: {text}");
-            last = event.ledger;
-        }
-        assert_eq!(event.ledger, last, "{text}");
-        assert!(ids.insert(event.id, ()).is_none(), "twice: {text}");
     }
 }
 

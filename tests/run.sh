@@ -11,6 +11,9 @@ root=$PWD
 export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
 tools=$CARGO_TARGET_DIR/clients
 work=$(mktemp -d)
+# Where Debian puts the sources of Go libraries, and the one that the guide's Go sample uses.
+gocode=/usr/share/gocode
+gorilla=$gocode/src/github.com/gorilla/websocket
 export PATH=$tools/python/bin:$CARGO_TARGET_DIR/release:$PATH:$HOME/.cargo/bin
 export NODE_PATH=$tools/node_modules PYTHONDONTWRITEBYTECODE=1
 
@@ -55,6 +58,8 @@ system_packages() {
   command -v node >/dev/null || missing+=(nodejs)
   command -v npm >/dev/null || missing+=(npm)
   command -v chromium >/dev/null || missing+=(chromium)
+  command -v go >/dev/null || missing+=(golang-go)
+  [[ -d $gorilla ]] || missing+=(golang-github-gorilla-websocket-dev)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
   if ((${#missing[@]} == 0)); then
     echo "all there"
@@ -127,6 +132,13 @@ operators() {
   curl --silent --show-error --fail --max-time 5 "${ADMIN_URL}metrics" | grep '^ledgercast_frames_queued_total'
 }
 
+# Built from Debian's sources, so that nothing is fetched.
+go_client() {
+  env GO111MODULE=off GOPATH="$gocode" GOFLAGS= GOTOOLCHAIN=local GOCACHE="$tools/go-cache" \
+    go build -o "$tools/gorilla_guide" tests/clients/go/main.go
+  "$tools/gorilla_guide"
+}
+
 is_taken() {
   (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
@@ -171,6 +183,7 @@ if start_demo "$work/demo" ledgercast serve --bind 127.0.0.1:0 --admin 127.0.0.1
   step "client: websockets (Python)" python3 tests/clients/websockets_client.py
   step "client: websocket-client (Python), the guide's flow" python3 tests/clients/websocket_client_guide.py
   step "client: ws (Node), the guide's flow" node tests/clients/ws_guide.js
+  step "client: gorilla/websocket (Go), the guide's flow" go_client
   step "client: curl, the guide's handshake" bash tests/clients/guide_handshake.sh
   step "client: Chromium, the guide's flow and our page" node tests/clients/browser.js
   step "the banner's commands" python3 tests/clients/banner_commands.py "$work/demo"

@@ -4,6 +4,7 @@ use super::PATIENCE;
 use futures_util::{SinkExt, StreamExt};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -70,6 +71,11 @@ impl Client {
         self.send(Message::text(text)).await;
     }
 
+    /// The same to a server that may have ended; false: it has.
+    pub async fn try_text(&mut self, text: String) -> bool {
+        timeout(PATIENCE, self.socket.send(Message::text(text))).await.is_ok_and(|sent| sent.is_ok())
+    }
+
     pub async fn send(&mut self, message: Message) {
         timeout(PATIENCE, self.socket.send(message)).await.expect("the server reads").expect("the server is there");
     }
@@ -126,5 +132,20 @@ impl Client {
         // The server may have closed meanwhile.
         let _ = timeout(PATIENCE, self.socket.close(None)).await;
         while !matches!(self.next().await, Got::Close(..) | Got::Gone) {}
+    }
+}
+
+/// Every ledger after the one before it, each beginning with its own event; nothing twice.
+pub fn is_a_row(texts: &[String]) {
+    let mut ids = HashSet::new();
+    let mut last = 0;
+    for text in texts {
+        let event = Head::of(text);
+        if event.kind == "ledger" {
+            assert!(last == 0 || event.ledger == last + 1, "after {last}: {text}");
+            last = event.ledger;
+        }
+        assert_eq!(event.ledger, last, "{text}");
+        assert!(ids.insert(event.id), "twice: {text}");
     }
 }

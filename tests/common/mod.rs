@@ -8,9 +8,11 @@
 #![allow(dead_code)]
 
 pub mod client;
+pub mod faulty_rpc;
 pub mod filter;
 pub mod http;
 pub mod raw;
+pub mod reader;
 pub mod server;
 
 use std::time::{Duration, Instant};

@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -194,16 +194,7 @@ impl Server {
         let file = folder.path().join("settings.yaml");
         std::fs::write(&file, settings).unwrap();
         let mut process = Process::start(&["serve", "--config", path(&file), "--log", "json"]);
-        let (clients, admin) = process.wait_for("line that it listens", |process| {
-            let log = process.stderr();
-            let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            let line = lines.into_iter().find(|line| line["message"] == "listening")?;
-            let clients = match &line["clients"] {
-                Value::Array(list) => list[0].as_str()?.to_owned(),
-                other => other.as_str()?.trim_matches(['[', ']']).split(',').next()?.to_owned(),
-            };
-            Some((clients.parse().ok()?, line["admin"].as_str()?.parse().ok()?))
-        });
+        let (clients, admin) = process.wait_for("line that it listens", listening);
         Server { process, clients, admin, _folder: Some(folder) }
     }
 
@@ -260,7 +251,35 @@ impl Server {
     }
 }
 
+/// Where a server with `--log json` listens for clients and for operators, once it says so.
+pub fn listening(process: &Process) -> Option<(SocketAddr, SocketAddr)> {
+    let log = process.stderr();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let line = lines.into_iter().find(|line| line["message"] == "listening")?;
+    let clients = match &line["clients"] {
+        Value::Array(list) => list[0].as_str()?.to_owned(),
+        other => other.as_str()?.trim_matches(['[', ']']).split(',').next()?.to_owned(),
+    };
+    Some((clients.parse().ok()?, line["admin"].as_str()?.parse().ok()?))
+}
+
 /// A path as an argument.
 pub fn path(path: &Path) -> &str {
     path.to_str().expect("paths of tests are plain")
+}
+
+/// The one checkpoint file of a folder.
+pub fn checkpoint_file(state: &Path) -> Option<PathBuf> {
+    let folder = state.join("checkpoints").read_dir().ok()?;
+    let paths = folder.map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = paths.filter(|it| it.extension().is_some_and(|it| it == "json")).collect();
+    assert!(files.len() < 2, "{files:?}");
+    files.pop()
+}
+
+/// The ledger in it.
+pub fn checkpoint(state: &Path) -> Option<u64> {
+    let text = std::fs::read_to_string(checkpoint_file(state)?).unwrap();
+    let stored: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    stored["ledger"].as_u64()
 }
