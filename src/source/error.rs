@@ -123,7 +123,7 @@ pub enum SourceError {
 
 fn remedy(status: u16) -> &'static str {
     match status {
-        401 | 403 => "check `auth_header_file`",
+        401 | 403 => "check `auth_header_file` or `auth_header`",
         404 | 405 | 415 => "check the path of `rpc_url`",
         429 => "the node limits us; raise `poll_interval` or use another node",
         300..=399 => "redirects are not followed; write the final address in `rpc_url`",

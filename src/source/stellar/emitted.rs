@@ -16,6 +16,8 @@ use stellar_xdr::{
     ContractEvent, ContractEventBody, ContractEventType, ContractEventV0, ContractId, ExtensionPoint, ScVal,
 };
 
+/// Topics of one event, as text; networks allow some 16 KiB in all.
+const LONGEST_TOPICS: usize = 1024 * 1024;
 /// Ledgers that one call looks at, at most.
 pub const SEARCHED_AT_A_TIME: u32 = 10_000;
 
@@ -54,10 +56,9 @@ pub struct Emitted {
     pub tx_hash: Option<String>,
     /// Whether its call succeeded; where it is left out, it did.
     pub in_successful_contract_call: Option<bool>,
-    #[serde(default)]
-    topic: Vec<String>,
+    topic: Option<Box<RawValue>>,
     value: Option<Box<RawValue>>,
-    topic_json: Option<Vec<Box<RawValue>>>,
+    topic_json: Option<Box<RawValue>>,
     value_json: Option<Box<RawValue>>,
 }
 
@@ -181,9 +182,16 @@ impl Emitted {
     /// Bytes that it took in the answer, about.
     pub fn bytes(&self) -> usize {
         let raw = |raw: &Option<Box<RawValue>>| raw.as_ref().map_or(0, |raw| raw.get().len());
-        let json: usize = self.topic_json.iter().flatten().map(|topic| topic.get().len()).sum();
-        let xdr: usize = self.topic.iter().map(String::len).sum();
-        200 + json + xdr + raw(&self.value) + raw(&self.value_json)
+        200 + raw(&self.topic) + raw(&self.topic_json) + raw(&self.value) + raw(&self.value_json)
+    }
+
+    /// A list of topics. Its text is bounded first, since small items take much more memory than text.
+    fn list<'a, T: Deserialize<'a>>(&self, json: &'a RawValue) -> Result<Vec<T>, Reason> {
+        if json.get().len() > LONGEST_TOPICS {
+            return Err(format!("the topics of event {} have more than {LONGEST_TOPICS} bytes", self.id));
+        }
+        let topics: Option<Vec<T>> = serde_json::from_str(json.get()).map_err(|error| format!("topic: {error}"))?;
+        Ok(topics.unwrap_or_default())
     }
 
     /// The event itself; `None` for a diagnostic one.
@@ -198,10 +206,17 @@ impl Emitted {
             None | Some("") => None,
             Some(id) => Some(ContractId::from_str(id).map_err(|_| format!("contractId of event {}", self.id))?),
         };
-        let topics = match &self.topic_json {
-            Some(topics) => topics.iter().map(|topic| forms::value_from_json(topic)).collect::<Result<Vec<_>, _>>(),
-            None => self.topic.iter().map(|topic| decode::xdr(topic, "topic")).collect(),
-        }?;
+        let topics = match (&self.topic_json, &self.topic) {
+            (Some(json), _) => {
+                let topics: Vec<&RawValue> = self.list(json)?;
+                topics.into_iter().map(forms::value_from_json).collect::<Result<Vec<_>, _>>()?
+            }
+            (None, Some(xdr)) => {
+                let topics: Vec<&str> = self.list(xdr)?;
+                topics.into_iter().map(|topic| decode::xdr(topic, "topic")).collect::<Result<Vec<_>, _>>()?
+            }
+            (None, None) => Vec::new(),
+        };
         let data = match (&self.value_json, &self.value) {
             (Some(json), _) => forms::value_from_json(json)?,
             (None, Some(value)) => decode::xdr(&base64_of(value)?, "value")?,
@@ -305,6 +320,18 @@ impl Wanted {
     /// Whether any filter has topics.
     pub fn has_topics(&self) -> bool {
         self.asked.iter().any(|filter| !filter.topics.is_empty())
+    }
+
+    /// Whether an event of this type and contract can be wanted. Asked first, so that what nobody wants
+    /// need not be understood.
+    pub fn may_match(&self, event: &Emitted) -> bool {
+        let fits = |filter: &EventFilter| {
+            let types = filter.r#type.as_ref();
+            types.is_none_or(|types| types.split(',').any(|kind| kind.trim() == event.r#type))
+                && (filter.contract_ids.is_empty()
+                    || event.contract_id.as_ref().is_some_and(|id| filter.contract_ids.contains(id)))
+        };
+        self.asked.is_empty() || self.asked.iter().any(fits)
     }
 
     /// Whether the event is wanted.

@@ -46,7 +46,6 @@ pub fn append(view: &View<'_>, transfers: &[Transfer], names: &mut Names, events
     }
 }
 
-<<<<<<< HEAD
 /// A movement as an event of the transaction `hash`.
 pub fn event(
     hash: Option<Hash>,
@@ -57,11 +56,7 @@ pub fn event(
     moved: Moved,
     names: &mut Names,
 ) -> Event {
-    let mut subjects = Vec::new();
-=======
-fn event(view: &View<'_>, id: String, place: Place, operation: &str, moved: Moved, names: &mut Names) -> Event {
     let mut subjects = Subjects::default();
->>>>>>> refs/heads/forms
     names.add_subjects(moved.from, &mut subjects);
     names.add_subjects(moved.to, &mut subjects);
     if let Some(MuxedId::Number(id)) = moved.to_muxed_id {
@@ -82,13 +77,8 @@ fn event(view: &View<'_>, id: String, place: Place, operation: &str, moved: Move
         id: id.into(),
         kind: EventKind::Payment,
         place,
-<<<<<<< HEAD
         transaction_hash: hash,
-        subjects,
-=======
-        transaction_hash: Some(view.hash),
         subjects: subjects.into_keys(),
->>>>>>> refs/heads/forms
         assets: vec![names.asset_keys(&moved.asset, amount)],
         body: Body::Payment(Box::new(body)),
         native: None,

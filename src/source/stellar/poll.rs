@@ -4,7 +4,7 @@ mod events;
 mod fetch;
 
 use super::assets::{AssetContracts, network_hash};
-use super::config::{Config, Mode, OnGap, OnReset, StartLedger};
+use super::config::{Config, Mode, OnGap, OnReset, StartLedger, XdrFormat};
 use super::decode::{self, ClosedLedger, Reason};
 use super::emitted::Wanted;
 use super::methods::{self, Health};
@@ -51,6 +51,10 @@ pub struct StellarRpc {
     topics_refused: bool,
     /// Events or transactions asked for at a time.
     page: u32,
+    /// The form that values are asked for in.
+    form: XdrFormat,
+    /// Why nothing more is read until a person has looked.
+    held: Option<String>,
     /// The close time of the ledger delivered last.
     closed_at: i64,
     /// Bytes of the largest ledger of the last page, as the answer holds it.
@@ -60,8 +64,8 @@ pub struct StellarRpc {
     /// Since when and how often the tip was far behind ours.
     behind_us: Option<(Instant, u32)>,
     refusals: u32,
-    /// Answers in a row that said that the due ledger is kept no more.
-    lost_probes: u32,
+    /// Since when, and how many answers in a row said that the due ledger is kept no more.
+    lost_probes: Option<(Instant, u32)>,
     /// How many ledgers the server keeps; 0: it does not tell.
     window: u32,
     /// Whether the loss of ledgers was said to be near.
@@ -79,12 +83,10 @@ struct Network {
 impl StellarRpc {
     /// A ledger that is not connected yet.
     pub fn new(config: Config, context: Context) -> StellarRpc {
-        let page = match config.mode {
-            Mode::Transactions => methods::TRANSACTIONS_PAGE,
-            Mode::Events => config.page_limit.max(events::SMALLEST_PAGE),
-        };
         StellarRpc {
-            page,
+            page: first_page(&config),
+            form: config.xdr_format,
+            held: None,
             config,
             found: Found::default(),
             wanted: Wanted::default(),
@@ -104,7 +106,7 @@ impl StellarRpc {
             announce: None,
             behind_us: None,
             refusals: 0,
-            lost_probes: 0,
+            lost_probes: None,
             window: 0,
             near_edge: false,
             doubted: false,
@@ -133,6 +135,8 @@ impl StellarRpc {
                 passphrase: found,
             });
             self.checked = Some(endpoint);
+            // What another node refused says nothing about this one.
+            (self.page, self.topics_refused) = (first_page(&self.config), false);
         }
         Ok(rpc)
     }
@@ -197,6 +201,9 @@ impl StellarRpc {
         let Some(mut due) = self.due else {
             return Err(SourceError::Setting { key: "start_ledger", reason: "polled before it was opened".into() });
         };
+        if let Some(reason) = self.held.clone() {
+            return Err(held_by_reset(reason));
+        }
         self.rpc().await?;
         if self.fetched.is_empty() && !self.found.has(due) {
             if due > self.newest {
@@ -241,19 +248,30 @@ impl StellarRpc {
         self.behind_us = Some((since, probes + 1));
         let believed = self.last.is_some() && probes + 1 >= RESET_PROBES && since.elapsed() >= RESET_AFTER;
         if believed {
+            let reason = format!("the network's newest ledger is {}, that of a new chain", health.latest_ledger);
+            self.may_reset(&reason)?;
             let start = self.cold_start(health);
-            self.reset(start, format!("the network's newest ledger is {}, that of a new chain", health.latest_ledger))?;
+            self.reset(start, reason);
         } else {
+            // It may be another network by now.
+            self.checked = None;
             self.ask_another();
         }
         Ok(believed)
     }
 
-    /// Begins anew at `start` and announces it, if that is wanted.
-    fn reset(&mut self, start: u32, reason: String) -> Result<(), SourceError> {
+    /// Whether to begin anew is for a person to say, if the settings say so; until then nothing is read,
+    /// also when the new chain has grown past the old one.
+    fn may_reset(&mut self, reason: &str) -> Result<(), SourceError> {
         if self.config.on_reset == OnReset::Stop {
-            return Err(SourceError::Held { reason, key: "on_reset", value: "continue" });
+            self.held = Some(reason.to_owned());
+            return Err(held_by_reset(reason.to_owned()));
         }
+        Ok(())
+    }
+
+    /// Begins anew at `start` and announces it.
+    fn reset(&mut self, start: u32, reason: String) {
         let last = self.last.map_or(start, |(last, _)| last);
         self.announce = Some(Continuity {
             kind: ContinuityKind::Reset,
@@ -266,12 +284,12 @@ impl StellarRpc {
         self.due = Some(start);
         self.behind_us = None;
         self.doubted = false;
-        Ok(())
     }
 
     /// Ledgers that the server no longer gives are lost; that is announced with the next batch.
     fn skip_lost(&mut self, due: u32) -> Result<(), SourceError> {
         if self.config.on_gap == OnGap::Wait && self.last.is_some() {
+            self.ask_another();
             let reason = format!("ledger {due} is due and the rpc keeps none before {}", self.oldest);
             return Err(SourceError::Held { reason, key: "on_gap", value: "announce" });
         }
@@ -326,7 +344,9 @@ impl StellarRpc {
             return Err(SourceError::Discontinuity { url, ledger: closed.index.into() });
         }
         let reason = format!("ledger {last} was {hash} when it was delivered and is {} now", closed.parent);
-        self.reset(closed.index, reason)
+        self.may_reset(&reason)?;
+        self.reset(closed.index, reason);
+        Ok(())
     }
 
     /// Maps a ledger and moves the position past it.
@@ -363,7 +383,7 @@ impl StellarRpc {
         self.due = Some(ledger.saturating_add(1));
         self.doubted = false;
         self.behind_us = None;
-        self.lost_probes = 0;
+        self.not_lost();
     }
 
     fn network_hash(&self) -> [u8; 32] {
@@ -380,6 +400,11 @@ impl StellarRpc {
         self.fetched.clear();
         self.found.clear();
         self.ask_another();
+        if self.form == XdrFormat::Json {
+            // JSON is read to a smaller depth than the values may have, and one of them must not end the stream.
+            self.form = XdrFormat::Base64;
+            self.context.status.notice("an answer in json could not be used; asking for base64 from now on");
+        }
         SourceError::Malformed { url, method: method.into(), reason: cut(reason) }
     }
 
@@ -389,6 +414,18 @@ impl StellarRpc {
             rpc.fail_over();
         }
     }
+}
+
+/// Events or transactions asked for at a time, before a server refuses so many.
+fn first_page(config: &Config) -> u32 {
+    match config.mode {
+        Mode::Transactions => methods::TRANSACTIONS_PAGE,
+        Mode::Events => config.page_limit.max(events::SMALLEST_PAGE),
+    }
+}
+
+fn held_by_reset(reason: String) -> SourceError {
+    SourceError::Held { reason, key: "on_reset", value: "continue" }
 }
 
 /// A ledger a little past the edge of what a server keeps, where there is one.
@@ -424,7 +461,14 @@ impl Ledger for StellarRpc {
     }
 
     fn next(&mut self) -> LocalFuture<'_, Result<Next, SourceError>> {
-        Box::pin(self.next_ledger())
+        Box::pin(async {
+            let outcome = self.next_ledger().await;
+            if outcome.is_err() {
+                // Whoever answers after a fault may be another node, of another network.
+                self.checked = None;
+            }
+            outcome
+        })
     }
 
     fn due(&self) -> Option<u64> {

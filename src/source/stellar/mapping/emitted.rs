@@ -23,8 +23,15 @@ pub fn events(
     let mut names = Names::default();
     let mut events = Vec::with_capacity(emitted.len());
     for sent in emitted {
+        if !wanted.may_match(sent) {
+            continue;
+        }
         let Some(event) = sent.decode()?.filter(|event| wanted.matches(event)) else { continue };
-        let hash = sent.tx_hash.as_ref().map(|hex| Hash::from_hex(hex).ok_or_else(|| format!("txHash `{hex}`")));
+        let hash = sent
+            .tx_hash
+            .as_ref()
+            .filter(|hex| !hex.is_empty())
+            .map(|hex| Hash::from_hex(hex).ok_or_else(|| format!("txHash `{hex}`")));
         let position =
             Position { transaction: sent.id.transaction(), operation: sent.id.operation(), index: sent.id.index };
         let successful = sent.in_successful_contract_call.unwrap_or(true);

@@ -3,7 +3,7 @@
 //! A ledger is delivered once everything up to its end was searched; what a page holds of a later
 //! one is asked for again. There are no hashes here, so no ledger is tied to the one before.
 
-use super::StellarRpc;
+use super::{MARGIN, StellarRpc};
 use crate::event::{Hash, LedgerBatch, LedgerRef};
 use crate::source::stellar::emitted::{self, Emitted, EventId, From};
 use crate::source::stellar::mapping;
@@ -11,7 +11,7 @@ use crate::source::{Next, SourceError};
 use std::collections::VecDeque;
 
 /// Pages of one ledger; more than any ledger can fill with the smallest page.
-const PAGES: usize = 1_000;
+const PAGES: usize = 20_000;
 /// The smallest page that is asked for, where a server refuses larger ones.
 pub(super) const SMALLEST_PAGE: u32 = 10;
 
@@ -46,7 +46,7 @@ impl StellarRpc {
         let (mut bytes, limit) = (0, self.config.max_response.bytes());
         for _ in 0..PAGES {
             let filters = self.wanted.params(!self.topics_refused);
-            let (page, form) = (self.page, self.config.xdr_format);
+            let (page, form) = (self.page, self.form);
             let answer = match emitted::events(self.rpc().await?, from, page, &filters, form).await {
                 Ok(answer) => answer,
                 Err(error @ SourceError::TooLarge { .. }) => {
@@ -62,6 +62,7 @@ impl StellarRpc {
                 return Err(self.malformed("getEvents", "the oldest ledger is after the latest".into()));
             }
             if answer.latest_ledger < due {
+                self.newest = answer.latest_ledger;
                 return Ok(false);
             }
             self.newest = self.newest.max(answer.latest_ledger);
@@ -90,8 +91,13 @@ impl StellarRpc {
                 }
             }
             if searched.complete >= due {
+                // A server drops ledgers while it reads, and a page from its edge may lack some in silence.
+                if due.saturating_sub(answer.oldest_ledger) < MARGIN && self.health().await?.oldest_ledger > due {
+                    self.lost(due)?;
+                    return Ok(false);
+                }
                 self.refusals = 0;
-                self.lost_probes = 0;
+                self.not_lost();
                 self.found.tip = (answer.latest_ledger, answer.latest_ledger_close_time);
                 self.keep(events, searched.complete);
                 return Ok(true);
