@@ -13,7 +13,8 @@
 //! * a message that is not understood changes nothing: no filter, no timer. It is answered with an
 //!   `error`, at most one a second;
 //! * of a message only what its filters need is kept, and how much that can be is bounded;
-//! * every break in the row of ledgers is told (`gap`, `reset`, `reorg`), whatever the filters.
+//! * every break in the row of ledgers is told (`gap`, `reset`, `reorg`), whatever the filters;
+//! * where a mount has several sources, every event names its network.
 
 #[cfg(test)]
 mod on_stellar;

@@ -162,7 +162,8 @@ impl Dialect for Session {
             }
             Input::TooManyChanges => {
                 let message = "too many filter changes wait already; this one was not taken, send it again later";
-                // Outside of the one a second: it must not be lost that a change was not taken.
+                // Outside of the one a second: it must not be lost that a change was not taken. It is
+                // no larger than the answer to a change that was, and `messages_per_second` bounds both.
                 output.text(&Message::Error { code: Code::InvalidFilter, message }.text());
             }
             Input::Ending(ending) => self.ending(ending, output),
