@@ -62,9 +62,30 @@ struct Form {
     bare: bool,
 }
 
-const FORMS: &[Form] = &[Form { mode: "transactions", bare: false }, Form { mode: "transactions", bare: true }];
+const FORMS: &[Form] = &[
+    Form { mode: "transactions", bare: false },
+    Form { mode: "transactions", bare: true },
+    Form { mode: "events", bare: false },
+];
 
 impl Form {
+    /// Whether ledgers have hashes and events of their own.
+    fn has_ledgers(self) -> bool {
+        self.mode == "transactions"
+    }
+
+    /// Every ledger after the one before it, nothing twice. Every ledger of these tests has contract events.
+    fn is_a_row(self, texts: &[String]) {
+        if self.has_ledgers() {
+            return is_a_row(texts);
+        }
+        let heads: Vec<_> = texts.iter().map(|text| Head::of(text)).collect();
+        let next = |pair: &[Head]| pair[0].ledger <= pair[1].ledger && pair[1].ledger <= pair[0].ledger + 1;
+        assert!(heads.windows(2).all(next), "{texts:?}");
+        let ids: std::collections::HashSet<_> = heads.iter().map(|head| &head.id).collect();
+        assert_eq!(ids.len(), heads.len(), "an event twice");
+    }
+
     /// Whether a call fetches what events are made of.
     fn is_data(self, method: &str) -> bool {
         matches!(method, "getLedgers" | "getTransactions" | "getEvents")
@@ -131,12 +152,12 @@ fn truth(form: Form, ledger: &Ledger) -> (Server, Reader) {
 }
 
 /// Both have the same events of all ledgers from the first that `got` has up to `last`, byte by byte.
-fn is_the_truth(got: &Reader, truth: &Reader, last: u64) {
+fn is_the_truth(form: Form, got: &Reader, truth: &Reader, last: u64) {
     let (mut got, mut truth) = (got.texts(), truth.texts());
     let first = Head::of(&got[0]).ledger;
     got.retain(|text| Head::of(text).ledger <= last);
     truth.retain(|text| (first..=last).contains(&Head::of(text).ledger));
-    is_a_row(&truth);
+    form.is_a_row(&truth);
     for (got, truth) in got.iter().zip(&truth) {
         assert_eq!(got, truth);
     }
@@ -220,7 +241,7 @@ fn each_fault_in_turn_costs_no_event() {
         let last = ledger.latest();
         reader.wait_past(last, Duration::from_secs(30));
         truth.wait_past(last, Duration::from_secs(10));
-        is_the_truth(&reader, &truth, last);
+        is_the_truth(form, &reader, &truth, last);
         let applied = rpc.applied();
         for fault in FAULTS.iter().filter(|fault| form.has(**fault)) {
             assert!(applied.iter().any(|(_, it)| it == fault), "{form:?}: never {fault:?}");
@@ -232,7 +253,6 @@ fn each_fault_in_turn_costs_no_event() {
 
 /// A ledger's header says what its transactions are, however a page of them was cut.
 #[test]
-#[ignore = "without metadata a ledger is taken for whole when its last transaction is missing"]
 fn a_ledger_without_its_last_transaction_is_not_delivered() {
     let form = Form { mode: "transactions", bare: true };
     let ledger = Ledger::start(6, busy());
@@ -251,7 +271,7 @@ fn a_ledger_without_its_last_transaction_is_not_delivered() {
     let last = ledger.latest() + 3;
     reader.wait_past(last, Duration::from_secs(20));
     truth.wait_past(last, Duration::from_secs(20));
-    is_the_truth(&reader, &truth, last);
+    is_the_truth(form, &reader, &truth, last);
 }
 
 #[test]
@@ -268,20 +288,20 @@ fn faults_at_random_cost_no_event() {
         let mut row = 0;
         rpc.script(move |method| {
             let fault = *FAULTS.choose(&mut random).expect("there are some");
-            let fails = row < 3 && random.random_bool(0.4) && form.can_see(fault, method);
+            let fails = row < 3 && random.random_bool(0.3) && form.can_see(fault, method);
             row = if fails { row + 1 } else { 0 };
             fails.then_some(fault)
         });
         let server = Server::start(&form.settings(&[rpc.address], ""));
         let reader = Reader::start(server.clients, &json!({}));
         wait_at_most(Duration::from_secs(60), "ledgers come all the same", || {
-            reader.len() > 0 && rpc.applied().len() > 40
+            reader.len() > 0 && rpc.applied().len() > 30
         });
         rpc.script(|_| None);
         let last = ledger.latest();
         reader.wait_past(last, Duration::from_secs(60));
         truth.wait_past(last, Duration::from_secs(10));
-        is_the_truth(&reader, &truth, last);
+        is_the_truth(form, &reader, &truth, last);
         are_counted(&server, &rpc.applied());
     });
 }
@@ -311,8 +331,8 @@ fn ledgers_that_are_gone_are_told_as_one_gap() {
         let [(at, gap)] = breaks[..] else { panic!("one gap was expected: {breaks:?}") };
         let gap: Value = serde_json::from_str(gap).unwrap();
         let (before, after) = (&texts[..at], &texts[at + 1..]);
-        is_a_row(before);
-        is_a_row(after);
+        form.is_a_row(before);
+        form.is_a_row(after);
         let last = Head::of(before.last().unwrap()).ledger;
         let next = Head::of(&after[0]).ledger;
         assert_eq!(gap["type"], "gap", "{gap}");
@@ -328,7 +348,6 @@ fn is_break(text: &str) -> bool {
 
 /// The node lost the ledger, or began anew, after it named it and before it gave its transactions.
 #[test]
-#[ignore = "the source asks for the transactions of that ledger for ever"]
 fn a_ledger_that_goes_between_two_calls_is_told_as_a_gap() {
     let form = Form { mode: "transactions", bare: true };
     let ledger = Ledger::start(10, devnet::Settings { retention: 20, ..busy() });
@@ -369,8 +388,8 @@ fn a_network_that_is_far_behind_for_long_began_anew() {
 
         let texts = reader.texts();
         let (before, reset, after) = (&texts[..before], &texts[before], &texts[before + 1..]);
-        is_a_row(before);
-        is_a_row(after);
+        form.is_a_row(before);
+        form.is_a_row(after);
         let reset: Value = serde_json::from_str(reset).unwrap();
         assert_eq!(reset["type"], "reset", "{reset}");
         assert_eq!(reset["to_ledger"], json!(Head::of(before.last().unwrap()).ledger));
@@ -378,6 +397,9 @@ fn a_network_that_is_far_behind_for_long_began_anew() {
         // From its start, and with its own hashes.
         let first = Head::of(&after[0]).ledger;
         assert_eq!((first, &reset["from_ledger"]), (new.range().0, &json!(first)));
+        if !form.has_ledgers() {
+            return;
+        }
         let said = new.rpc("getLedgers", json!({"startLedger": first, "pagination": {"limit": 100}}));
         let hashes: Vec<_> = said["ledgers"].as_array().unwrap().iter().map(|it| it["hash"].clone()).collect();
         let events = after.iter().map(|text| serde_json::from_str::<Value>(text).unwrap());
@@ -407,9 +429,12 @@ fn another_network_is_refused() {
 }
 
 #[test]
-#[ignore = "the passphrase is asked for once an address: ledgers of the other network are delivered after a reset"]
 fn another_network_in_the_midst_is_refused() {
     in_each_form(|form| {
+        if !form.has_ledgers() {
+            // Nothing ties an event to its network; there it is only asked at the start and after a fault.
+            return;
+        }
         // Begun before, so that it has the ledger that is due.
         let wrong = Ledger::start(6, foreign());
         pause(Duration::from_millis(600));
@@ -426,7 +451,7 @@ fn another_network_in_the_midst_is_refused() {
         let last = ledger.latest();
         reader.wait_past(last, Duration::from_secs(40));
         truth.wait_past(last, Duration::from_secs(10));
-        is_the_truth(&reader, &truth, last);
+        is_the_truth(form, &reader, &truth, last);
         assert!(errors(&server, "wrong_network") > 0.0);
     });
 }
@@ -462,7 +487,7 @@ fn one_good_address_of_several_is_enough() {
         let last = ledger.latest() + 10;
         reader.wait_past(last, Duration::from_secs(40));
         truth.wait_past(last, Duration::from_secs(10));
-        is_the_truth(&reader, &truth, last);
+        is_the_truth(form, &reader, &truth, last);
         assert!(broken.calls("getNetwork") > 1 && good.calls("getNetwork") > 1, "each is asked who it is");
     });
 }

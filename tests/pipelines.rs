@@ -38,10 +38,10 @@ admin: {{ bind: 127.0.0.1:0 }}
     )
 }
 
-#[tokio::test]
-async fn whole_ledgers_reach_the_clients_of_a_pipeline() {
+/// The pipeline runs, and a client sees these types of events and no others.
+async fn delivers(method: &str, types: &[&'static str]) {
     let devnet = Devnet::start("4", 30);
-    let mut server = Server::start(&pipeline(&devnet, "getTransactions"));
+    let mut server = Server::start(&pipeline(&devnet, method));
     assert!(server.clients.ip().is_unspecified(), "{}", server.clients);
     server.wait_ready();
     let samples = common::http::get(server.admin, "/metrics").unwrap().body;
@@ -50,15 +50,26 @@ async fn whole_ledgers_reach_the_clients_of_a_pipeline() {
     let mut client = Client::try_connect(([127, 0, 0, 1], server.clients.port()).into()).await.unwrap();
     assert_eq!(client.next().await, Got::Text(WELCOME.to_owned()));
     let mut events = Vec::new();
-    client.registered(&json!({"types": ["payment", "trade", "contract_event"]}), &mut events).await;
-    let mut missing = HashSet::from(["payment", "trade", "contract_event"]);
+    client.registered(&json!({}), &mut events).await;
+    let mut missing: HashSet<_> = types.iter().copied().collect();
     while !missing.is_empty() {
         let event = Head::of(&client.next_text().await);
+        assert!(types.contains(&event.kind.as_str()), "{event:?}");
         missing.remove(event.kind.as_str());
         assert!(event.ledger > 0 && !event.id.is_empty(), "{event:?}");
     }
     client.close().await;
     assert_eq!(server.stop().code(), Some(0));
+}
+
+#[tokio::test]
+async fn whole_ledgers_reach_the_clients_of_a_pipeline() {
+    delivers("getTransactions", &["ledger", "transaction", "payment", "trade", "contract_event"]).await;
+}
+
+#[tokio::test]
+async fn contract_events_reach_the_clients_of_a_pipeline() {
+    delivers("getEvents", &["payment", "contract_event"]).await;
 }
 
 /// What is understood otherwise than written is told once, at the start.

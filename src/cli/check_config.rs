@@ -136,7 +136,7 @@ mod tests {
         let (text, fault) = tell("main", Ok(vec![bad(), good("net", "http://a")]));
         assert_eq!(
             text,
-            "  source main\n    http://b: http status 401; check `auth_header_file`\n    \
+            "  source main\n    http://b: http status 401; check `auth_header_file` or `auth_header`\n    \
              http://a: net (\"Test\"), ledgers 5 to 9, in 7 ms\n      a remark\n"
         );
         assert_eq!(fault, None, "one that works is enough");

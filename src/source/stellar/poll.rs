@@ -463,8 +463,14 @@ impl Ledger for StellarRpc {
     fn next(&mut self) -> LocalFuture<'_, Result<Next, SourceError>> {
         Box::pin(async {
             let outcome = self.next_ledger().await;
-            if outcome.is_err() {
-                // Whoever answers after a fault may be another node, of another network.
+            // Whoever answers now may be another node, of another network. Where hashes tie the ledgers, a
+            // connection that broke is no reason to ask: a stranger's first ledger does not fit.
+            let strange = match &outcome {
+                Err(SourceError::Malformed { .. } | SourceError::Discontinuity { .. }) => true,
+                Err(SourceError::Transport { .. }) => self.config.mode == Mode::Events,
+                _ => false,
+            };
+            if strange {
                 self.checked = None;
             }
             outcome

@@ -35,7 +35,8 @@ fn batch(passphrase: &str, closed: ClosedLedger) -> LedgerBatch {
 
 /// A ledger of these transactions.
 pub fn ledger_of(passphrase: &str, index: u32, closed_at: i64, transactions: Vec<AppliedTransaction>) -> LedgerBatch {
-    batch(passphrase, ClosedLedger { index, hash: Hash([2; 32]), parent: Hash([1; 32]), closed_at, transactions })
+    let [hash, parent, results_hash] = [2, 1, 0].map(|byte| Hash([byte; 32]));
+    batch(passphrase, ClosedLedger { index, hash, parent, closed_at, transactions, results_hash })
 }
 
 /// The ledgers of a recorded `getLedgers`, with its answer.
@@ -68,6 +69,7 @@ pub fn horizon_transaction(file: &str, passphrase: &str, order: u32) -> Option<(
         envelope_xdr: text("envelope_xdr"),
         result_xdr: text("result_xdr"),
         result_meta_xdr: text("result_meta_xdr"),
+        ..methods::Transaction::default()
     };
     let applied = decode::transaction(&sent, &network_hash(passphrase)).unwrap();
     let closed_at: jiff::Timestamp = text("created_at").parse().unwrap();
