@@ -5,7 +5,7 @@
 //!
 //! Who owns what: [`tree`] reads the text and remembers where each part stands, [`decode`] makes
 //! values of it, [`check`] looks at what no single value can tell (a mount's sources exist, two
-//! mounts do not share a path; for a source's event filters [`check_events`]), [`mod@load`] puts them
+//! mounts do not share a path; for a source's event filters `check_events`), [`mod@load`] puts them
 //! together, [`mod@reference`] writes the commented file that shows every key. [`pipelines`] brings
 //! the pipeline files of Obsrvr Flow into this form before all else.
 //!

@@ -180,7 +180,7 @@ const HEAD: &str = "\
 #   ledgercast serve --config FILE   runs with it
 #
 # Durations: 250ms, 30s, 5m, 24h. Sizes: 512B, 64KiB, 1MiB, 10GiB. `null`: not set.
-# Secrets never stand here: they are in files named by `…_file`.
+# Secrets belong into files named by `…_file`, since settings get copied.
 ";
 
 /// The commented file.

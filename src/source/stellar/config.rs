@@ -54,7 +54,7 @@ settings! {
         /// `wait` asks again until it is there. Default announce: a node does not get lost ledgers back.
         pub on_gap: OnGap,
         /// When the network began anew: `continue` tells clients and begins as without a checkpoint, `stop` reads
-        /// nothing more. Default continue: the test network is reset several times a year.
+        /// nothing more until the process is started again. Default continue: the test network is reset several times a year.
         pub on_reset: OnReset,
     }
 }
@@ -134,9 +134,34 @@ settings! {
 }
 
 /// A text that is never printed.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(pub String);
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Secret;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text in quotes")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
+                Ok(Secret(text.to_owned()))
+            }
+            // Told without the number, which may be the secret.
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
+                Err(E::custom("a number; write text in quotes"))
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
+                self.visit_u64(0)
+            }
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
+                self.visit_u64(0)
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -279,6 +304,8 @@ mod tests {
         for hidden in ["pass", "0123456789", "secret"] {
             assert!(!printed.replace("passphrase", "").contains(hidden), "{hidden} in {printed}");
         }
+        let numeric = serde_json::from_value::<Config>(json!({ "auth_header": 12345 })).unwrap_err().to_string();
+        assert!(numeric.contains("quotes") && !numeric.contains("12345"), "{numeric}");
         for bad in [json!({}), json!({ "rpc_url": "rpc.example" }), json!({ "rpc_url": "ftp://a" })] {
             assert_eq!(self::config(bad).rpc().err().unwrap().kind(), "setting");
         }
