@@ -152,6 +152,23 @@ fn what_is_too_deep_is_refused() {
     assert!(from_json::<LedgerCloseMeta>(&raw(&nested), "metadataJson").is_err());
 }
 
+#[test]
+fn a_deep_value_inside_metadata_is_read_or_refused() {
+    let metadata = |levels: usize| {
+        let topic = format!("{}{}{}", r#"{"vec":["#.repeat(levels), r#""void""#, "]}".repeat(levels));
+        let event = format!(
+            r#"{{"ext":"v0","contract_id":null,"type_":"contract","body":{{"v0":{{"topics":[{topic}],"data":"void"}}}}}}"#
+        );
+        let operation = format!(r#"{{"ext":"v0","changes":[],"events":[{event}]}}"#);
+        raw(&format!(
+            r#"{{"v4":{{"ext":"v0","tx_changes_before":[],"operations":[{operation}],"tx_changes_after":[],"soroban_meta":null,"events":[],"diagnostic_events":[]}}}}"#
+        ))
+    };
+    let deep = |levels| from_json::<TransactionMeta>(&metadata(levels), "resultMetaJson");
+    assert!(matches!(deep(55), Ok(TransactionMeta::V4(_))));
+    assert!(deep(70).unwrap_err().starts_with("resultMetaJson: recursion limit exceeded"));
+}
+
 /// What the base64 form holds, written as JSON and read back.
 fn same<T: ReadXdr + WriteXdr + serde::Serialize + DeserializeOwned>(base64: &str) {
     let value = T::from_xdr_base64(base64, Limits::none()).unwrap();
