@@ -1,5 +1,6 @@
 use super::*;
 use crate::source::SourceStatus;
+use crate::source::stellar::config::{OnGap, OnReset};
 
 fn polled_up_to(last: u32) -> StellarRpc {
     let context = Context { source: 0, status: SourceStatus::new(0, "test") };
@@ -49,4 +50,42 @@ fn where_a_source_begins() {
     assert_eq!(start(StartLedger::Number(1600), 1500), 1600);
     assert_eq!(start(StartLedger::Number(7), 1500), 1500);
     assert_eq!(start(StartLedger::Number(9000), 1500), 2000);
+}
+
+#[actix::test]
+async fn a_reset_waits_for_a_person_where_that_is_wished() {
+    let mut ledger = polled_up_to(5000);
+    ledger.config.on_reset = OnReset::Stop;
+    ledger.behind_us = Some((Instant::now() - RESET_AFTER, RESET_PROBES));
+    assert_eq!(ledger.is_reset(5001, &tip(40)).unwrap_err().kind(), "held");
+    assert_eq!((ledger.due, ledger.epoch, ledger.announce.is_some()), (Some(5001), 0, false));
+    // Also once the new chain has grown past the old one: no call is made any more.
+    ledger.newest = 9000;
+    assert_eq!(ledger.next_ledger().await.unwrap_err().kind(), "held");
+}
+
+#[test]
+fn lost_ledgers_wait_for_a_person_where_that_is_wished() {
+    let mut ledger = polled_up_to(5000);
+    (ledger.oldest, ledger.newest) = (6000, 7000);
+    let long_ago = Some((Instant::now() - Duration::from_secs(3600), 100));
+    (ledger.config.on_gap, ledger.lost_probes) = (OnGap::Wait, long_ago);
+    for _ in 0..3 {
+        assert_eq!(ledger.lost(5001).unwrap_err().kind(), "held");
+        assert_eq!((ledger.due, ledger.announce.is_some()), (Some(5001), false));
+    }
+    (ledger.config.on_gap, ledger.lost_probes) = (OnGap::Announce, long_ago);
+    ledger.lost(5001).unwrap();
+    let announced = ledger.announce.clone().unwrap();
+    assert_eq!((announced.from_ledger, announced.to_ledger, ledger.due), (5001, 6009, Some(6010)));
+}
+
+#[test]
+fn a_loss_is_not_believed_at_once() {
+    let mut ledger = polled_up_to(5000);
+    (ledger.oldest, ledger.newest) = (6000, 7000);
+    for _ in 0..50 {
+        ledger.lost(5001).unwrap();
+    }
+    assert_eq!((ledger.due, ledger.announce.is_some()), (Some(5001), false), "often, but not for long");
 }
