@@ -8,7 +8,7 @@ pub mod metrics;
 mod page;
 mod run;
 
-pub use run::{ListenError, Server};
+pub use run::{BuildMount, ListenError, Server};
 
 /// Names the current thread, for per-thread CPU figures. Linux keeps 15 bytes.
 pub fn name_thread(name: &str) {

@@ -7,7 +7,7 @@ use super::metrics::Metrics;
 use super::name_thread;
 use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings};
 use crate::config::Config;
-use crate::dialect;
+use crate::dialect::{self, DialectConfig, Mount, MountContext};
 use crate::session::{SessionLimits, Shared};
 use crate::source::{self, SourceHandle, SourceStatus, State};
 use actix::{Actor, Arbiter};
@@ -42,6 +42,9 @@ pub struct ListenError {
     pub error: io::Error,
 }
 
+/// Makes a mount; [`dialect::build`] is the one that serves.
+pub type BuildMount = dyn Fn(&DialectConfig, MountContext, &mut Renderings) -> Arc<dyn Mount>;
+
 /// A running server. Ends by [`Server::stop`].
 pub struct Server {
     shared: Arc<Shared>,
@@ -61,6 +64,12 @@ impl Server {
     /// Takes the addresses, then starts the broker, the workers, the listeners and the sources.
     /// Must run inside an actix system.
     pub fn start(config: &Config) -> Result<Server, ListenError> {
+        Server::start_with(config, &dialect::build)
+    }
+
+    /// The same with mounts that `build` makes of their settings: a way to put another dialect on
+    /// this transport.
+    pub fn start_with(config: &Config, build: &BuildMount) -> Result<Server, ListenError> {
         let bound =
             |address: SocketAddr, key: String| listen(address).map_err(|error| ListenError { address, key, error });
         let mut sockets = Vec::new();
@@ -71,7 +80,7 @@ impl Server {
 
         let metrics = Arc::new(Metrics::default());
         let mut renderings = Renderings::default();
-        let mounts = mounts(config, &mut renderings);
+        let mounts = mounts(config, build, &mut renderings);
         let names: Arc<[Arc<str>]> = config.sources.names().map(Arc::from).collect();
         let history = Arc::new(History::new(names.len(), renderings.len(), config.history.budget.bytes()));
         let broker_thread = Arbiter::new();
@@ -226,17 +235,17 @@ fn address_of(socket: &TcpListener) -> Result<SocketAddr, ListenError> {
 }
 
 /// The mounts of each listener, longest path first.
-fn mounts(config: &Config, renderings: &mut Renderings) -> Vec<Arc<[Arc<MountEntry>]>> {
+fn mounts(config: &Config, build: &BuildMount, renderings: &mut Renderings) -> Vec<Arc<[Arc<MountEntry>]>> {
     let mut number = 0;
     let mut of_listener = |listener: &crate::config::Listener| {
         let mut mounts: Vec<Arc<MountEntry>> = Vec::new();
         for mount in &listener.mounts {
             let values_per_session = config.limits.values_per_session as usize;
-            let context = dialect::MountContext { values_per_session, sources: mount.sources.len() };
+            let context = MountContext { values_per_session, sources: mount.sources.len() };
             mounts.push(Arc::new(MountEntry {
                 number,
                 path: mount.path.clone(),
-                dialect: dialect::build(&mount.dialect, context, renderings),
+                dialect: build(&mount.dialect, context, renderings),
                 sources: mount.sources.iter().filter_map(|name| config.sources.number(name)).collect(),
             }));
             number += 1;
