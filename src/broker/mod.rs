@@ -36,7 +36,7 @@ pub use history::{Begin, History, Opened, Position, Read};
 pub use index::{Hit, Index};
 pub use outbox::{Bound, MAX_CHUNKS, Outbox};
 pub use rendering::{Render, RenderingId, Renderings};
-pub use router::{Advance, Apply, Drain, Feed, MountEntry, Router, SessionRef, Sessions};
+pub use router::{Advance, Apply, Drain, Feed, MountEntry, Revoke, Router, SessionRef, Sessions};
 
 use crate::event::LedgerBatch;
 use std::time::Instant;

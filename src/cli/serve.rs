@@ -4,7 +4,7 @@ use super::devnet::{Rate, Traffic};
 use super::listen::CannotListen;
 use super::{banner, demo, descriptors};
 use crate::config::{Bind, Config, Loaded, LogFormat, load};
-use crate::server::{ListenError, Server};
+use crate::server::{ListenError, Server, StartError};
 use clap::Parser;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -143,13 +143,11 @@ enum Origin<'a> {
 /// Serves until a signal. A second one ends at once.
 async fn serve(config: &Config, origin: &Origin<'_>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let server = Server::start(config).map_err(|error| cannot_listen(error, origin))?;
+    let server = Server::start(config).map_err(|error| not_started(error, origin))?;
     match (origin, server.listening.first()) {
         (Origin::Demo(demo), Some(listening)) => super::print(&demo.banner(*listening, server.admin))?,
         _ => log::info!(clients:? = server.listening, admin:% = server.admin; "listening"),
     }
-    // Sent when a terminal closes and by habit to make services read their settings again. It must
-    // not end the process without a word to its clients.
     let mut hangup = signal(SignalKind::hangup())?;
     let every = if matches!(origin, Origin::Demo(_)) { DEMO_REPORT } else { REPORT };
     let mut report = Report::new(&server);
@@ -159,7 +157,7 @@ async fn serve(config: &Config, origin: &Origin<'_>) -> anyhow::Result<()> {
                 log::info!(signal; "stopping; once more to stop at once");
                 break;
             }
-            _ = hangup.recv() => log::info!("SIGHUP: no setting is read again while running; restart to change one"),
+            _ = hangup.recv() => server.reload(),
             () = tokio::time::sleep(every) => report.tell(&server),
         }
     }
@@ -225,6 +223,17 @@ impl Report {
             "flowing"
         );
         *self = Report { ledgers, events, delivered };
+    }
+}
+
+fn not_started(error: StartError, origin: &Origin<'_>) -> anyhow::Error {
+    match (error, origin) {
+        (StartError::Listen(error), _) => cannot_listen(error, origin).into(),
+        (StartError::File(mut error), Origin::File(file)) => {
+            error.key = file.name_in_file(&error.key);
+            error.into()
+        }
+        (StartError::File(error), Origin::Demo(_)) => error.into(),
     }
 }
 

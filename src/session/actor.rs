@@ -188,7 +188,7 @@ impl Session {
                 Ending::TooSlow => codes.too_slow,
                 Ending::Gap => codes.gap,
                 Ending::Dead => codes.dead,
-                Ending::TooManyMessages => codes.limit,
+                Ending::TooManyMessages | Ending::Revoked => codes.limit,
             };
             self.told(Some(code), ending.name(), true, lag);
             self.link.close(frame::close(Some(code), ""), false, &self.worker);

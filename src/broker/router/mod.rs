@@ -8,9 +8,11 @@
 
 mod fan_out;
 mod feed;
+mod revoke;
 mod sessions;
 mod tick;
 
+pub use revoke::Revoke;
 pub use sessions::{MountEntry, SessionRef, Sessions};
 
 use super::actor::{Advanced, Join};
