@@ -100,33 +100,38 @@ pub enum Plan {
 
 /// Serves until the process is told to stop.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let file = arguments.config.as_deref().map(load).transpose()?;
+    let mut file = arguments.config.as_deref().map(load).transpose()?;
     let log = file.as_ref().map(|file| file.config.log.clone()).unwrap_or_default();
     crate::logging::init(arguments.log.unwrap_or(log.format), log.level);
 
     let open_files = descriptors::raise();
-    // The demo's few clients need no warning.
-    if let Some(file) = &file {
-        descriptors::warn_if_short(open_files, file.config.limits.connections);
+    if let Some(file) = &mut file {
+        descriptors::fit_and_tell(&mut file.config, open_files);
         for note in &file.notes {
             log::info!("{note}");
         }
     }
-    start(match file {
-        Some(file) => Plan::File(Box::new(file)),
-        None => Plan::Demo(arguments.demo),
-    })
+    start(
+        match file {
+            Some(file) => Plan::File(Box::new(file)),
+            None => Plan::Demo(arguments.demo),
+        },
+        open_files,
+    )
 }
 
 /// Runs the server in an actix system until a signal ends it.
-fn start(plan: Plan) -> anyhow::Result<()> {
+fn start(plan: Plan, open_files: Option<u64>) -> anyhow::Result<()> {
     actix::System::new().block_on(async {
         match plan {
             Plan::File(file) => serve(&file.config, &Origin::File(&file)).await,
             Plan::Demo(arguments) => {
                 let settings = arguments.traffic().settings(([127, 0, 0, 1], 0).into());
                 let devnet = crate::devnet::start(settings).await?;
-                let result = serve(&arguments.config(devnet.url()), &Origin::Demo(&arguments)).await;
+                let mut config = arguments.config(devnet.url());
+                // Its few clients need no warning.
+                descriptors::fit(&mut config, open_files);
+                let result = serve(&config, &Origin::Demo(&arguments)).await;
                 devnet.stop().await;
                 result
             }

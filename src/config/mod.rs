@@ -244,6 +244,13 @@ pub(crate) fn default_path() -> String {
     "/ws".to_owned()
 }
 
+impl Config {
+    /// Threads that serve clients.
+    pub fn worker_threads(&self) -> usize {
+        self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
 impl Sources {
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {

@@ -128,7 +128,7 @@ impl Server {
         let admission =
             Admission::new(limits.connections as usize, limits.connections_per_address, limits.exempt_loopback);
 
-        let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let workers = config.worker_threads();
         let mut clients = HttpServer::build()
             .workers(workers)
             // Of each worker. WebSockets are handed over, so these are the connections that are none.
