@@ -176,6 +176,7 @@ step "cargo clippy" cargo clippy --release --locked --all-targets -- -D warnings
 step "cargo doc" documentation
 step "cargo build" cargo build --release --locked
 step "cargo test" cargo test --release --locked
+step "Autobahn suite" bash tests/autobahn/run.sh
 
 CHROMIUM=$(command -v chromium || true)
 export CHROMIUM
