@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs all of them: format, lints, documentation, the tests of the
-# crate, real clients against the demo, and the README on a fresh clone.
+# crate, the Autobahn suite, real clients against the demo, and the README on a fresh clone.
 #
 # Needs a Debian machine with Rust by rustup. Everything is built with the release profile into one
 # target folder; what the clients need goes below it. The last line says `N passed, N failed`.

@@ -2,7 +2,8 @@
 # Lets the Autobahn suite judge the echo example: sections 1 to 7, 9 and 10.
 #
 # The suite is Python 2.7 code. Where no such Python is, or the suite cannot be installed for it, the
-# same cases are driven by kosoku, which carries them for today's Python.
+# same cases are driven by kosoku, which carries them for today's Python; AUTOBAHN_SUBSTITUTE=1 asks
+# for that.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
