@@ -23,8 +23,8 @@ pub enum Refusal {
     /// The one version is 13.
     #[error("only version 13 of the WebSocket protocol is spoken here")]
     WebSocketVersion,
-    /// Not 16 bytes in base64.
-    #[error("header `sec-websocket-key` is missing or not 16 bytes in base64")]
+    /// Not one key of 16 bytes in base64.
+    #[error("header `sec-websocket-key` is missing, there twice or not 16 bytes in base64")]
     Key,
     /// A handshake has no body.
     #[error("a WebSocket handshake has no body")]
@@ -132,7 +132,12 @@ const CURL_KEY: &[u8] = b"Hello, world!";
 
 /// Whether the request is a handshake by RFC 6455 4.2.1.
 pub fn check(head: &RequestHead) -> Result<(), Refusal> {
-    let header = |name: &header::HeaderName| head.headers().get(name).and_then(|value| value.to_str().ok());
+    // RFC 6455 11.3: key and version must not come twice.
+    let only = |name: &header::HeaderName| {
+        let mut values = head.headers().get_all(name);
+        let value = values.next()?.to_str().ok()?.trim();
+        values.next().is_none().then_some(value)
+    };
     if head.method != Method::GET {
         return Err(Refusal::Method);
     }
@@ -143,15 +148,15 @@ pub fn check(head: &RequestHead) -> Result<(), Refusal> {
     if !head.headers().get_all(header::CONNECTION).filter_map(|value| value.to_str().ok()).any(upgrades) {
         return Err(Refusal::Connection);
     }
-    if header(&header::SEC_WEBSOCKET_VERSION).map(str::trim) != Some("13") {
+    if only(&header::SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(Refusal::WebSocketVersion);
     }
-    let key = header(&header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key.trim()).ok());
+    let key = only(&header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key).ok());
     if key.is_none_or(|key| key.len() != KEY_LENGTH && key != CURL_KEY) {
         return Err(Refusal::Key);
     }
-    let length = header(&header::CONTENT_LENGTH).map_or("0", str::trim);
-    if length != "0" || head.headers().contains_key(header::TRANSFER_ENCODING) {
+    let mut lengths = head.headers().get_all(header::CONTENT_LENGTH);
+    if lengths.any(|length| length != "0") || head.headers().contains_key(header::TRANSFER_ENCODING) {
         return Err(Refusal::Body);
     }
     Ok(())
