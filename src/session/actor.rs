@@ -100,7 +100,12 @@ impl Session {
         }
     }
 
-    /// Counts a message or ping; closes the session of a client that sends too many.
+    /// A pong from the client. Most are asked for; who sends them without end costs as much as by pings.
+    pub(super) fn ponged(&mut self, ctx: &mut SessionContext) {
+        self.may_say_more(ctx);
+    }
+
+    /// Counts a message, ping or pong; closes the session of a client that sends too many.
     fn may_say_more(&mut self, ctx: &mut SessionContext) -> bool {
         let now = self.worker.clock.get();
         if self.second != now {

@@ -93,7 +93,8 @@ impl StreamHandler<Inbound> for Session {
             Ok(ws::Message::Binary(bytes)) => self.message(Input::Binary(&bytes), ctx),
             Ok(ws::Message::Ping(payload)) => self.pinged(&payload, ctx),
             Ok(ws::Message::Close(reason)) => self.client_closes(reason.map(|reason| reason.code.into()), ctx),
-            Ok(ws::Message::Pong(_) | ws::Message::Nop | ws::Message::Continuation(_)) => {}
+            Ok(ws::Message::Pong(_)) => self.ponged(ctx),
+            Ok(ws::Message::Nop | ws::Message::Continuation(_)) => {}
             Err(_) => self.trouble(ctx),
         }
     }

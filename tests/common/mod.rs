@@ -7,6 +7,7 @@
 // Each test file is a program of its own and needs only a part of this.
 #![allow(dead_code)]
 
+pub mod attack;
 pub mod client;
 pub mod faulty_rpc;
 pub mod filter;
