@@ -3,6 +3,7 @@
 
 use super::access::TokenId;
 use super::admission::{Admission, Arrival, Place};
+use super::arriving::Arriving;
 use super::handshake::{self, Refusal};
 use super::metrics::Metrics;
 use super::page;
@@ -14,10 +15,11 @@ use crate::session::{self, Handover, Shared, Socket, Worker};
 use actix::Actor;
 use actix_codec::{Encoder, Framed};
 use actix_http::body::{BodySize, MessageBody};
-use actix_http::{Extensions, HttpService, Request, Response, TlsAcceptorConfig, h1};
+use actix_http::{Extensions, HttpService, Protocol, Request, Response, h1};
 use actix_server::ServerBuilder;
-use actix_service::{Service, ServiceFactory, fn_service, map_config};
-use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_service::{Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_tls::accept::TlsError;
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
 use bytes::{Bytes, BytesMut};
@@ -85,13 +87,16 @@ fn worker_of_this_thread(shared: &Arc<Shared>) -> Rc<Worker> {
 }
 
 /// The sockets themselves.
-fn plain(socket: &TcpStream) -> &TcpStream {
-    socket
+fn plain(arriving: &Arriving<TcpStream>) -> &TcpStream {
+    arriving.get_ref()
 }
 
-fn under_tls(session: &TlsStream<TcpStream>) -> &TcpStream {
-    session.get_ref().0
+fn under_tls(arriving: &Arriving<TlsStream<TcpStream>>) -> &TcpStream {
+    arriving.get_ref().get_ref().0
 }
+
+/// A connection may be no WebSocket for so many times `limits.handshake`: enough for a page and what follows it.
+const LONGEST_ARRIVAL: u32 = 4;
 
 /// The service of a listener on one thread, over plain sockets or TLS.
 macro_rules! service {
@@ -103,7 +108,6 @@ macro_rules! service {
         let app = listener.app();
         HttpService::build()
             .client_request_timeout(listener.handshake_timeout)
-            .tcp_nodelay(true)
             .on_connect_ext(move |socket, extensions| arriving.arrive($tcp_of(socket), extensions, &metrics))
             .upgrade(fn_service(move |(request, framed): (Request, Framed<_, h1::Codec>)| {
                 upgrade(request, framed, listener.clone(), worker.clone())
@@ -121,13 +125,27 @@ impl Listener {
         shared: &Arc<Shared>,
     ) -> io::Result<ServerBuilder> {
         let shared = shared.clone();
+        let at_most = self.handshake_timeout * LONGEST_ARRIVAL;
         let Some(certificate) = &self.certificate else {
-            return builder.listen("clients", socket, move || service!(self.clone(), shared, plain).tcp());
+            return builder.listen("clients", socket, move || {
+                let arriving = fn_service(move |socket: TcpStream| async move {
+                    let peer = socket.peer_addr().ok();
+                    Ok((Arriving::new(socket, at_most), Protocol::Http1, peer))
+                });
+                arriving.and_then(service!(self.clone(), shared, plain))
+            });
         };
-        let config = certificate.server_config().map_err(io::Error::other)?;
+        let mut config = certificate.server_config().map_err(io::Error::other)?;
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
         builder.listen("clients", socket, move || {
-            let handshake = TlsAcceptorConfig::default().handshake_timeout(self.handshake_timeout);
-            service!(self.clone(), shared, under_tls).rustls_0_23_with_config(config.clone(), handshake)
+            let mut acceptor = Acceptor::new(config.clone());
+            acceptor.set_handshake_timeout(self.handshake_timeout);
+            let acceptor = acceptor.map_err(TlsError::into_service_error);
+            let arriving = acceptor.and_then(move |session: TlsStream<TcpStream>| async move {
+                let peer = session.get_ref().0.peer_addr().ok();
+                Ok((Arriving::new(session, at_most), Protocol::Http1, peer))
+            });
+            arriving.and_then(service!(self.clone(), shared, under_tls).map_err(TlsError::Service))
         })
     }
 
@@ -135,6 +153,7 @@ impl Listener {
     fn arrive(&self, socket: &TcpStream, extensions: &mut Extensions, metrics: &Arc<Metrics>) {
         let options = socket2::SockRef::from(socket);
         // A socket that refuses them works all the same.
+        let _ = options.set_tcp_nodelay(true);
         let _ = options.set_send_buffer_size(self.send_buffer);
         let _ = options.set_recv_buffer_size(self.receive_buffer);
         // A peer that is gone already has no address, and holds nothing.

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod admin;
 pub mod admission;
+mod arriving;
 pub mod handshake;
 pub mod listener;
 pub mod metrics;
