@@ -60,6 +60,8 @@ system_packages() {
   command -v chromium >/dev/null || missing+=(chromium)
   command -v go >/dev/null || missing+=(golang-go)
   [[ -d $gorilla ]] || missing+=(golang-github-gorilla-websocket-dev)
+  # A library that sets the clock of a process, for tests of clocks that are set.
+  compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(faketime)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
   if ((${#missing[@]} == 0)); then
     echo "all there"

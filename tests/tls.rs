@@ -6,16 +6,13 @@ mod common;
 use common::client::{Client, Got, is_a_row};
 use common::raw::Raw;
 use common::server::{Devnet, Server, settings};
+use common::tls::{certificate, localhost, trusting, with_tls};
 use common::{PATIENCE, pause, wait_until};
-use rcgen::{CertifiedKey, KeyPair};
 use rustix::process::Signal;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::pki_types::CertificateDer;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpStream;
@@ -23,37 +20,17 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
-/// A new certificate in the folder's files.
-fn certificate(folder: &Path) -> CertificateDer<'static> {
-    let CertifiedKey { cert, signing_key }: CertifiedKey<KeyPair> =
-        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(folder.join("cert.pem"), cert.pem()).unwrap();
-    std::fs::write(folder.join("key.pem"), signing_key.serialize_pem()).unwrap();
-    cert.der().clone()
-}
-
 /// A server that speaks TLS with the folder's certificate.
 fn start(devnet: &Devnet, folder: &TempDir, more: &str) -> Server {
-    let file = |name: &str| folder.path().join(name).display().to_string();
-    let tls = format!(
-        "  - bind: 127.0.0.1:0\n    tls: {{ cert_file: '{}', key_file: '{}' }}\n",
-        file("cert.pem"),
-        file("key.pem")
-    );
-    let server = Server::start(&settings(devnet.address, more).replacen("  - bind: 127.0.0.1:0\n", &tls, 1));
+    let server = Server::start(&with_tls(&settings(devnet.address, more), folder.path()));
     server.wait_ready();
     server
 }
 
 /// A TLS session with a server that proves itself with this certificate.
 async fn dial(address: SocketAddr, trusted: &CertificateDer<'static>) -> std::io::Result<TlsStream<TcpStream>> {
-    let mut roots = RootCertStore::empty();
-    roots.add(trusted.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let config = config.with_root_certificates(roots).with_no_client_auth();
     let stream = TcpStream::connect(address).await?;
-    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+    TlsConnector::from(trusting(trusted)).connect(localhost(), stream).await
 }
 
 async fn connect(address: SocketAddr, trusted: &CertificateDer<'static>) -> Client {

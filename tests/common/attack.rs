@@ -34,9 +34,14 @@ impl Scene {
 
     /// Of a server that was started otherwise.
     pub fn of(devnet: Devnet, server: Server) -> Scene {
+        Scene::with(devnet, server, READERS)
+    }
+
+    /// The same with so many that behave.
+    pub fn with(devnet: Devnet, server: Server, readers: usize) -> Scene {
         raise_open_files();
         server.wait_ready();
-        let readers = (0..READERS).map(|_| Reader::start(server.clients, &json!({}))).collect();
+        let readers = (0..readers).map(|_| Reader::start(server.clients, &json!({}))).collect();
         Scene { server, devnet, readers }
     }
 
@@ -62,7 +67,7 @@ impl Scene {
 
     /// Only those who behave are left, the server is ready, and ledgers go on.
     pub fn calms_down(&self) {
-        wait_until("every attacker's session ends", || self.server.sessions() == READERS as u64);
+        wait_until("every attacker's session ends", || self.server.sessions() == self.readers.len() as u64);
         wait_until("every other connection ends", || self.server.metric("ledgercast_connections_arrived") == 0.0);
         self.server.wait_ready();
         let latest = self.devnet.latest();

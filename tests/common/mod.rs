@@ -15,6 +15,7 @@ pub mod http;
 pub mod raw;
 pub mod reader;
 pub mod server;
+pub mod tls;
 
 use std::time::{Duration, Instant};
 

@@ -161,6 +161,17 @@ impl Raw {
         }
     }
 
+    /// The status of an HTTP answer, with what follows left unread; `None`: nothing came within this time.
+    pub fn status_within(&mut self, time: Duration) -> Option<u16> {
+        let until = Instant::now() + time;
+        while !self.buffer.windows(4).any(|four| four == b"\r\n\r\n") {
+            if !self.fill(until) {
+                return None;
+            }
+        }
+        Some(self.head().status)
+    }
+
     /// A whole frame out of the buffer.
     fn take(&mut self) -> Option<Frame> {
         let [first, second, rest @ ..] = &self.buffer[..] else { return None };

@@ -28,7 +28,14 @@ pub struct Process {
 
 impl Process {
     pub fn start(arguments: &[&str]) -> Process {
-        let mut child = program().args(arguments).spawn().expect("the program starts");
+        let mut program = program();
+        program.args(arguments);
+        Process::of(program)
+    }
+
+    /// Of a command whose output is piped, as that of [`program`] is.
+    pub fn of(mut command: Command) -> Process {
+        let mut child = command.spawn().expect("the program starts");
         let out = collect(child.stdout.take().expect("it is piped"));
         let err = collect(child.stderr.take().expect("it is piped"));
         Process { child, out, err }
@@ -47,7 +54,7 @@ impl Process {
     }
 
     /// Waits until `find` finds something in what the process wrote.
-    fn wait_for<T>(&mut self, what: &str, find: impl Fn(&Process) -> Option<T>) -> T {
+    pub fn wait_for<T>(&mut self, what: &str, find: impl Fn(&Process) -> Option<T>) -> T {
         let end = Instant::now() + PATIENCE;
         loop {
             if let Some(found) = find(self) {
@@ -190,10 +197,16 @@ pub struct Server {
 impl Server {
     /// With a settings file.
     pub fn start(settings: &str) -> Server {
+        Server::start_by(program(), settings)
+    }
+
+    /// The same by a command that takes the program's arguments.
+    pub fn start_by(mut command: Command, settings: &str) -> Server {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("settings.yaml");
         std::fs::write(&file, settings).unwrap();
-        let mut process = Process::start(&["serve", "--config", path(&file), "--log", "json"]);
+        command.args(["serve", "--config", path(&file), "--log", "json"]);
+        let mut process = Process::of(command);
         let (clients, admin) = process.wait_for("line that it listens", listening);
         Server { process, clients, admin, _folder: Some(folder) }
     }
