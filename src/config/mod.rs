@@ -124,13 +124,13 @@ settings! {
         /// below the megabytes to which it grows for a client that does not read.
         pub send_buffer: Size = Size::kib(128),
         /// How long a client may take for its request, TLS included. Default 5s: long for any honest
-        /// client, short for one that only holds a place.
+        /// client, short for one that only holds a place. What is no WebSocket ends after four times as long.
         pub handshake: Time = Time::secs(5),
         /// Connections at once that have not become WebSockets: still shaking hands, or fetching a page. Further
-        /// ones wait to be accepted. Default 4096: a crowd coming back, and at most 128 KiB of headers each.
+        /// ones wait to be accepted. Default 4096: a crowd coming back, and at most 64 KiB of headers each.
         pub handshakes: u32 = 4096,
-        /// Bytes of a request's line and headers; a longer one gets 431. Default 16KiB: room for a browser's
-        /// cookies and tokens.
+        /// Bytes of a request's line and headers; a longer one gets 431, and more than 64KiB are not read whatever
+        /// stands here. Default 16KiB: room for a browser's cookies and tokens.
         pub header_bytes: Size = Size::kib(16),
         /// Proxies whose X-Forwarded-For is believed, as addresses or networks such as 10.0.0.0/8.
         /// Default []: the header is ignored, since anybody can write it.

@@ -1,8 +1,9 @@
 //! The stream of a connection that is no WebSocket yet: what the HTTP stack leaves unbounded is bounded here.
 //!
 //! The stack's own deadline holds for a connection's first request, and it reads on while its answers
-//! wait. So a whole connection has a deadline, one read is judged before the next, and nothing is read
-//! while the client does not take its answers.
+//! wait; and a header whose name is longer than 65,535 bytes makes it panic. So a whole connection has a
+//! deadline, one read is judged before the next, nothing is read while the client does not take its
+//! answers, and there is an end to what is read without one.
 
 use crate::session::Socket;
 use std::io::{self, IoSlice};
@@ -12,6 +13,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
+/// Bytes that are read of what gets no answer: no header that the stack panics at fits.
+const MOST_UNANSWERED: usize = 0xffff;
+/// What is said then, best effort, as the stack does.
+const TOO_LARGE: &[u8] =
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
 /// A stream until its WebSocket is open.
 pub(super) struct Arriving<T> {
     stream: T,
@@ -20,12 +27,15 @@ pub(super) struct Arriving<T> {
     has_read: bool,
     /// The client does not take an answer.
     is_blocked: bool,
+    /// Bytes read since the last answer.
+    unanswered: usize,
 }
 
 impl<T> Arriving<T> {
     /// The stream ends after this time, whatever was asked for.
     pub fn new(stream: T, at_most: Duration) -> Arriving<T> {
-        Arriving { stream, deadline: Box::pin(tokio::time::sleep(at_most)), has_read: false, is_blocked: false }
+        let deadline = Box::pin(tokio::time::sleep(at_most));
+        Arriving { stream, deadline, has_read: false, is_blocked: false, unanswered: 0 }
     }
 
     /// The stream itself.
@@ -47,6 +57,9 @@ impl<T> Arriving<T> {
             // The stack may have asked for more meanwhile.
             cx.waker().wake_by_ref();
         }
+        if polled.is_ready() {
+            self.unanswered = 0;
+        }
         polled
     }
 }
@@ -57,7 +70,7 @@ impl<T: Into<Socket>> From<Arriving<T>> for Socket {
     }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Arriving<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Arriving<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check_deadline(cx)?;
         if self.is_blocked {
@@ -67,8 +80,17 @@ impl<T: AsyncRead + Unpin> AsyncRead for Arriving<T> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        let before = buffer.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
         self.has_read = polled.is_ready();
+        self.unanswered += buffer.filled().len() - before;
+        if self.unanswered > MOST_UNANSWERED {
+            let mut stream = Pin::new(&mut self.stream);
+            if stream.as_mut().poll_write(cx, TOO_LARGE).is_ready() {
+                let _ = stream.poll_flush(cx);
+            }
+            return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+        }
         polled
     }
 }
