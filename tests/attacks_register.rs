@@ -208,8 +208,8 @@ fn maximal_filters_as_fast_as_they_are_taken() {
 
 #[test]
 fn more_changes_than_may_wait() {
-    Scene::start("").endures(2, |server| {
-        crowd(8, 3, |client, _| {
+    Scene::start("").endures(1, |server| {
+        crowd(6, 1, |client, _| {
             let mut raw = Raw::open(server.clients);
             // Below what may be sent in a second, and more than the sixteen that may wait.
             for time in 0..40 {
@@ -230,7 +230,7 @@ fn more_changes_than_may_wait() {
 #[test]
 fn more_registrations_than_are_allowed() {
     Scene::start("").endures(2, |server| {
-        crowd(8, 3, |client, _| {
+        crowd(12, 1, |client, _| {
             let register = frame(FIN | TEXT, &with(r#"{"types":["none of these"]}"#)).repeat(100);
             let mut raw = if client % 2 == 0 { Raw::open(server.clients) } else { Raw::open_small(server.clients) };
             flood(&mut raw, &register, common::PATIENCE);
