@@ -54,6 +54,7 @@ system_packages() {
   local missing=() as_root=()
   command -v cc >/dev/null || missing+=(build-essential)
   command -v curl >/dev/null || missing+=(curl)
+  command -v openssl >/dev/null || missing+=(openssl)
   command -v git >/dev/null || missing+=(git)
   command -v node >/dev/null || missing+=(nodejs)
   command -v npm >/dev/null || missing+=(npm)
@@ -193,6 +194,7 @@ if start_demo "$work/demo" ledgercast serve --bind 127.0.0.1:0 --admin 127.0.0.1
 else
   failed+=("the start of the demo")
 fi
+step "clients over TLS with tokens" bash tests/clients/secure.sh
 step "README on a fresh clone" fresh_clone
 
 printf '\n'

@@ -76,6 +76,7 @@ fn handshakes() {
         ("GET", "HEAD", 405),
         ("GET", "OPTIONS", 405),
         ("GET", "CONNECT", 405),
+        ("GET /ws", "CONNECT test:443", 405),
         ("GET /ws", "GET /other", 404),
         ("GET /ws", "GET /ws/below", 404),
         ("GET /ws", "GET /wsx", 404),
