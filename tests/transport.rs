@@ -5,7 +5,7 @@ mod common;
 
 use common::http::{Answer, exchange, get};
 use common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, close, frame, header};
-use common::server::{Devnet, Server, settings};
+use common::server::{Devnet, Server, settings, settings_with};
 use common::{PATIENCE, pause, wait_until};
 use std::net::Shutdown;
 use std::time::Duration;
@@ -206,7 +206,7 @@ fn wrong_frames_get_their_close_code() {
 #[test]
 fn large_messages() {
     const LARGEST: usize = 512 * 1024;
-    let (_devnet, server) = quiet("");
+    let (devnet, server) = quiet("");
     let mut other = Raw::open(server.clients);
     works(&mut other);
     let descriptors = server.process.descriptors();
@@ -229,6 +229,14 @@ fn large_messages() {
         raw.try_send(&bytes);
         assert_eq!(raw.next_of(CLOSE).code(), Some(1009));
     }
+
+    // As much as the settings say.
+    let small = Server::start(&settings_with(devnet.address, "{ max_message: 1KiB }", ""));
+    let mut raw = Raw::open(small.clients);
+    raw.send(&frame(FIN | TEXT, &[b' '; 1024]));
+    assert!(raw.next().text().contains("invalid_message"));
+    raw.send(&frame(FIN | TEXT, &[b' '; 1025]));
+    assert_eq!(raw.next_of(CLOSE).code(), Some(1009));
 
     // What a header claims is judged at once and costs nothing.
     let memory = server.process.memory();

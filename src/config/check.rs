@@ -195,6 +195,10 @@ impl Checks {
                 let path = path!("listeners", listener_index, "mounts", index, "config", "registration_timeout");
                 self.tell(path, "is 0, so that every client would be closed at once; write 10s");
             }
+            if flow.max_message.0 == 0 {
+                let path = path!("listeners", listener_index, "mounts", index, "config", "max_message");
+                self.tell(path, "is 0, so that nobody could register; write 512KiB");
+            }
             self.mounted_sources(config, path!("listeners", listener_index, "mounts", index, "sources"), mount);
         }
     }

@@ -32,7 +32,7 @@ pub struct Manners {
     pub ping_after: Duration,
     /// A client that has sent nothing for this long is dead. Any frame is life.
     pub dead_after: Duration,
-    /// Largest message a client may send, bytes.
+    /// Largest message a client may send, bytes, unless the mount says otherwise.
     pub max_message: usize,
     /// What happens to a larger one.
     pub oversize: Oversize,
@@ -256,6 +256,11 @@ pub struct MountContext {
 pub trait Mount: Send + Sync + 'static {
     /// What is the same for all its sessions.
     fn manners(&self) -> &'static Manners;
+
+    /// Largest message a client may send, bytes.
+    fn max_message(&self) -> usize {
+        self.manners().max_message
+    }
 
     /// A new session's state, or `None` where no WebSocket is at that path.
     fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>>;

@@ -69,6 +69,7 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
         Oversize::Discard { up_to } => up_to,
     };
     worker.shared.metrics.session_opened(manners.name, number.number, &link.peer);
+    let limit = Limit { max_message: mount.dialect.max_message(), discard_up_to };
     let session = Session::new(worker.clone(), link.clone(), mount, dialect, number, opened);
     let mut connection = Connection {
         worker: worker.clone(),
@@ -76,7 +77,7 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
         link,
         scanner: Scanner::default(),
         number,
-        limit: Limit { max_message: manners.max_message, discard_up_to },
+        limit,
         eof: false,
         shut: false,
         _place: handover.place,
