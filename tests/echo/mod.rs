@@ -5,7 +5,7 @@ use ledgercast::config::{Bind, Config, Listener, Mount as MountSettings};
 use ledgercast::dialect::flow;
 use ledgercast::dialect::{Action, CloseCodes, Dialect, DialectConfig, Input, Lane, Manners, Mount};
 use ledgercast::dialect::{Opening, Output, Oversize, frame};
-use ledgercast::server::{ListenError, Server};
+use ledgercast::server::{Server, StartError};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,7 +61,13 @@ fn config(bind: SocketAddr) -> Config {
     let mut config = Config::default();
     // Settings know only the dialects that serve; which one stands here does not matter.
     let dialect = DialectConfig::Flow(flow::Config::default());
-    let mount = MountSettings { dialect, path: "/".to_owned(), sources: Vec::new() };
+    let mount = MountSettings {
+        dialect,
+        path: "/".to_owned(),
+        sources: Vec::new(),
+        allowed_origins: Vec::new(),
+        tokens_file: None,
+    };
     config.listeners = vec![Listener { bind: Bind(bind), mounts: vec![mount], ..Listener::default() }];
     config.admin.bind = Bind(SocketAddr::from(([127, 0, 0, 1], 0)));
     // The suite sends as fast as it can. All other limits are those of any server; `inbound_bytes`
@@ -71,6 +77,6 @@ fn config(bind: SocketAddr) -> Config {
 }
 
 /// Serves at this address, port 0 being any free one. Must run inside an actix system.
-pub fn start(bind: SocketAddr) -> Result<Server, ListenError> {
+pub fn start(bind: SocketAddr) -> Result<Server, StartError> {
     Server::start_with(&config(bind), &|_, _, _| Arc::new(EchoMount))
 }
