@@ -171,6 +171,8 @@ impl SourceStatus {
         let mut inner = self.lock();
         let snapshot = &mut inner.snapshot;
         snapshot.last_ledger = Some(batch.ledger.index);
+        // Until the poll is over, whoever looks shall not see a ledger newer than the newest.
+        snapshot.newest_ledger = snapshot.newest_ledger.max(snapshot.last_ledger);
         snapshot.last_closed_at = Some(batch.ledger.closed_at);
         snapshot.last_posted = Some(posted);
         snapshot.ledgers_posted += 1;

@@ -191,3 +191,69 @@ impl Handler<TakeCensus> for Router {
         MessageResult(self.census(asked))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::router::sessions::{Lag, MountEntry};
+    use crate::broker::testing::batch;
+    use crate::broker::{Broker, History, Lags, Position, Renderings};
+    use crate::dialect::flow;
+    use crate::server::metrics::Metrics;
+    use crate::session::{Link, Shared};
+    use actix::Actor;
+    use bytes::Bytes;
+    use std::rc::Rc;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    /// A Router at ledger 100 with sessions of these lags in ledgers; 0: live.
+    async fn router(lags: &[u64]) -> Router {
+        let history = Arc::new(History::new(1, 1, 1 << 30));
+        (1..=100).for_each(|ledger| _ = history.append(batch(0, ledger, 10), Instant::now()));
+        let metrics = Arc::new(Metrics::default());
+        let broker = Broker::new(history.clone(), metrics.clone(), Arc::new([Arc::from("a")])).start();
+        let worker = Rc::new(Worker::new(Arc::new(Shared::for_tests(history, broker, metrics)), 3));
+        let dialect = flow::FlowMount::new(flow::Config::default(), Default::default(), &mut Renderings::default());
+        let mount = MountEntry { number: 0, path: "/ws".into(), dialect: Arc::new(dialect), sources: Arc::new([0]) };
+        let mount = Arc::new(mount);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let mut sessions = worker.sessions.borrow_mut();
+        sessions.head = 100;
+        for lag in lags {
+            let socket = tokio::net::TcpStream::from_std(socket.try_clone().unwrap()).unwrap();
+            let link = Rc::new(Link::new(socket, Bytes::new(), [127, 0, 0, 1].into(), 0));
+            let (session, _) = sessions.open(3, link, mount.clone());
+            if *lag > 0 {
+                sessions.lag(session.slot, Lag::new(Position::after(100 - lag)));
+            }
+        }
+        drop(sessions);
+        let mut router = Router::new(worker);
+        router.target = 102;
+        router
+    }
+
+    fn first(router: &Router, sort: SortBy, limit: usize) -> Vec<(u64, u64, u64)> {
+        let census = router.census(TakeCensus { sort, limit });
+        let number = |report: &SessionReport| report.session.strip_prefix("3-").unwrap().parse().unwrap();
+        census.sessions.iter().map(|(_, report)| (number(report), report.lag_ledgers, report.lag_events)).collect()
+    }
+
+    #[actix::test]
+    async fn the_slowest_come_first_and_no_more_than_asked_for() {
+        let router = router(&[0, 7, 0, 90, 1, 7]).await;
+        assert_eq!(first(&router, SortBy::Lag, 1), [(4, 90, 900)]);
+        let slow = [(4, 90, 900), (2, 7, 70), (6, 7, 70), (5, 1, 10)];
+        assert_eq!(first(&router, SortBy::Lag, 4), slow);
+        // Of equals, the older one first.
+        assert_eq!(first(&router, SortBy::Lag, 100)[..], [&slow[..], &[(1, 0, 0), (3, 0, 0)]].concat());
+        let by_age: Vec<u64> = first(&router, SortBy::Age, 3).into_iter().map(|(number, ..)| number).collect();
+        assert_eq!(by_age, [1, 2, 3]);
+        let Census { worker, .. } = router.census(TakeCensus { sort: SortBy::Lag, limit: 1 });
+        assert_eq!(worker, WorkerCount { worker: 3, sessions: 6, lagging: 4, behind_ledgers: 2 });
+        assert_eq!(router.worker.sessions.borrow().lags(), Lags { sessions: [1, 2, 1, 0], largest: 90 });
+    }
+}

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_question_is_read_or_the_right_words_are_told() {
-        let read = |query| asked(query).map(|asked| (asked.sort, asked.limit));
+        let read = |query: &str| asked(query).map(|asked| (asked.sort, asked.limit));
         assert_eq!(read(""), Ok((SortBy::Lag, 100)));
         assert_eq!(read("sort=waiting&limit=7"), Ok((SortBy::Waiting, 7)));
         for (word, sort) in SortBy::ALL {
