@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::net::IpAddr;
+use std::time::Instant;
 
 /// What sessions are sorted by, the greatest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
@@ -39,12 +40,12 @@ impl SortBy {
         ("silent", SortBy::Silent),
     ];
 
-    fn rank(self, slot: &Slot, worker: &Worker, head: u64) -> Rank {
+    fn rank(self, slot: &Slot, worker: &Worker, head: u64, at: Instant) -> Rank {
         let (link, now) = (&slot.link, worker.clock.get());
         match self {
             SortBy::Lag => (slot.ledgers_behind(head), link.waiting() as u64),
             SortBy::Waiting => (link.waiting() as u64, 0),
-            SortBy::Age => (link.opened.elapsed().as_nanos() as u64, 0),
+            SortBy::Age => (at.saturating_duration_since(link.opened).as_nanos() as u64, 0),
             SortBy::Stalled => (link.stalled_for(now).into(), 0),
             SortBy::Silent => (link.silent_for(now).into(), 0),
         }
@@ -61,6 +62,8 @@ pub struct TakeCensus {
     pub sort: SortBy,
     /// How many.
     pub limit: usize,
+    /// When all threads were asked: ages count to here, so that those of two threads compare.
+    pub at: Instant,
 }
 
 /// A thread's answer.
@@ -138,7 +141,7 @@ impl Router {
         let mut kept = BinaryHeap::with_capacity(asked.limit.min(sessions.len()));
         for (slot, found) in sessions.iter() {
             lagging += usize::from(found.lag.is_some());
-            let ranked = Reverse((asked.sort.rank(found, &self.worker, head), Reverse(found.number), slot));
+            let ranked = Reverse((asked.sort.rank(found, &self.worker, head, asked.at), Reverse(found.number), slot));
             if kept.len() < asked.limit {
                 kept.push(ranked);
             } else if let Some(mut least) = kept.peek_mut()
@@ -205,7 +208,6 @@ mod tests {
     use bytes::Bytes;
     use std::rc::Rc;
     use std::sync::Arc;
-    use std::time::Instant;
 
     /// A Router at ledger 100 with sessions of these lags in ledgers; 0: live.
     async fn router(lags: &[u64]) -> Router {
@@ -237,7 +239,7 @@ mod tests {
     }
 
     fn first(router: &Router, sort: SortBy, limit: usize) -> Vec<(u64, u64, u64)> {
-        let census = router.census(TakeCensus { sort, limit });
+        let census = router.census(TakeCensus { sort, limit, at: Instant::now() });
         let number = |report: &SessionReport| report.session.strip_prefix("3-").unwrap().parse().unwrap();
         census.sessions.iter().map(|(_, report)| (number(report), report.lag_ledgers, report.lag_events)).collect()
     }
@@ -252,7 +254,7 @@ mod tests {
         assert_eq!(first(&router, SortBy::Lag, 100)[..], [&slow[..], &[(1, 0, 0), (3, 0, 0)]].concat());
         let by_age: Vec<u64> = first(&router, SortBy::Age, 3).into_iter().map(|(number, ..)| number).collect();
         assert_eq!(by_age, [1, 2, 3]);
-        let Census { worker, .. } = router.census(TakeCensus { sort: SortBy::Lag, limit: 1 });
+        let Census { worker, .. } = router.census(TakeCensus { sort: SortBy::Lag, limit: 1, at: Instant::now() });
         assert_eq!(worker, WorkerCount { worker: 3, sessions: 6, lagging: 4, behind_ledgers: 2 });
         assert_eq!(router.worker.sessions.borrow().lags(), Lags { sessions: [1, 2, 1, 0], largest: 90 });
     }

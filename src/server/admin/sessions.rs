@@ -3,11 +3,12 @@
 
 use super::{Admin, fresh};
 use crate::broker::{SessionReport, SortBy, TakeCensus, WorkerCount};
+use actix::Recipient;
 use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::future::join_all;
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::time::timeout_at;
 
 /// Sessions in an answer, unless asked otherwise.
 const LIMIT: usize = 100;
@@ -30,7 +31,7 @@ struct Slowest {
 fn asked(query: &str) -> Result<TakeCensus, String> {
     let pairs = web::Query::<Vec<(String, String)>>::from_query(query)
         .map_err(|_| "the query cannot be read; write `?sort=lag&limit=100`".to_owned())?;
-    let mut asked = TakeCensus { sort: SortBy::default(), limit: LIMIT };
+    let mut asked = TakeCensus { sort: SortBy::default(), limit: LIMIT, at: Instant::now() };
     for (key, value) in pairs.into_inner() {
         match key.as_str() {
             "sort" => {
@@ -54,12 +55,13 @@ pub(super) async fn sessions(request: HttpRequest, admin: web::Data<Admin>) -> H
         Ok(asked) => asked,
         Err(error) => return fresh(HttpResponse::BadRequest(), serde_json::json!({ "error": error })),
     };
-    let ask = |(number, router): (u16, actix::Recipient<TakeCensus>)| async move {
-        (number, tokio::time::timeout(PATIENCE, router.send(asked)).await)
-    };
+    // All are asked before the first answer is waited for.
+    let ask = |(number, router): (u16, Recipient<TakeCensus>)| (number, router.send(asked));
+    let requests: Vec<_> = admin.health.workers().into_iter().map(ask).collect();
+    let deadline = asked.at + PATIENCE;
     let (mut workers, mut not_answering, mut ranked) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, answer) in join_all(admin.health.workers().into_iter().map(ask)).await {
-        match answer {
+    for (number, request) in requests {
+        match timeout_at(deadline.into(), request).await {
             Ok(Ok(census)) => {
                 workers.push(census.worker);
                 ranked.extend(census.sessions);

@@ -204,11 +204,11 @@ impl Handler<TakeCensus> for Stuck {
 
 #[actix::test]
 async fn a_worker_that_does_not_answer_is_named() {
-    let workers = vec![(0, Answers(0).start().recipient()), (1, Stuck.start().recipient())];
+    let workers = vec![(1, Stuck.start().recipient()), (2, Answers(2).start().recipient())];
     let (status, body) = json_of("/debug/sessions?limit=3", Fixed { workers, ..Fixed::default() }).await;
     let expected = json!({
         "sort": "lag", "limit": 3, "not_answering": ["worker-1"], "sessions": [],
-        "workers": [{"worker": 0, "sessions": 3, "lagging": 0, "behind_ledgers": 0}],
+        "workers": [{"worker": 2, "sessions": 3, "lagging": 0, "behind_ledgers": 0}],
     });
     assert_eq!((status, body), (200, expected));
 }
