@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs all of them: format, lints, documentation, the tests of the
-# crate, real clients against the demo, and the README on a fresh clone.
+# crate, the Autobahn suite, real clients against the demo, and the README on a fresh clone.
 #
 # Needs a Debian machine with Rust by rustup. Everything is built with the release profile into one
 # target folder; what the clients need goes below it. The last line says `N passed, N failed`.
@@ -176,6 +176,7 @@ step "cargo clippy" cargo clippy --release --locked --all-targets -- -D warnings
 step "cargo doc" documentation
 step "cargo build" cargo build --release --locked
 step "cargo test" cargo test --release --locked
+step "Autobahn suite" bash tests/autobahn/run.sh
 
 CHROMIUM=$(command -v chromium || true)
 export CHROMIUM

@@ -16,6 +16,8 @@ fn quiet(more: &str) -> (Devnet, Server) {
     // The ledger is beside the point here.
     let devnet = Devnet::start("0.2", 1);
     let server = Server::start(&settings(devnet.address, more));
+    // Its last thread is up when it answers here: from now on descriptors can be counted.
+    server.readyz();
     (devnet, server)
 }
 
@@ -60,13 +62,30 @@ fn handshakes() {
         ("Connection: Upgrade\r\n", "", 400),
         ("Connection: Upgrade", "Connection: keep-alive", 400),
         ("Sec-WebSocket-Version: 13\r\n", "", 426),
+        ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 13, 8", 426),
+        ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Version: 8", 426),
+        ("Host", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nHost", 400),
+        ("Host", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nHost", 400),
+        ("Host: test\r\n", "", 400),
+        ("Host: test", "Host: test\r\nHost: other", 400),
+        ("Upgrade: websocket\r\n", "", 426),
+        ("Upgrade: websocket", "Upgrade: h2c", 426),
+        ("Upgrade: websocket", "Upgrade: websocket/13", 426),
+        ("HTTP/1.1", "HTTP/2.0", 400),
         ("GET", "POST", 405),
+        ("GET", "HEAD", 405),
+        ("GET", "OPTIONS", 405),
+        ("GET", "CONNECT", 405),
         ("GET /ws", "GET /other", 404),
         ("GET /ws", "GET /ws/below", 404),
         ("GET /ws", "GET /wsx", 404),
         ("GET /ws", "GET /", 404),
         ("Host: test\r\n", "Host: test\r\nContent-Length: 5\r\n", 400),
         ("Host: test\r\n", "Host: test\r\nTransfer-Encoding: chunked\r\n", 400),
+        ("Host: test", "Host: test\r\nTransfer-Encoding: identity", 400),
+        ("Host: test", "Host: test\r\nContent-Length: 0\r\nContent-Length: 5", 400),
+        ("Host: test", "Host: test\r\n folded", 400),
+        ("Host: test", "Host : test", 400),
     ] {
         let request = request(from, to);
         let with_body = if to.contains("Content-Length") { request.clone() + "hello" } else { request.clone() };

@@ -37,7 +37,7 @@ pub use index::{Hit, Index};
 pub use outbox::{Bound, MAX_CHUNKS, Outbox};
 pub use rendering::{Render, RenderingId, Renderings};
 pub use router::{
-    Advance, Apply, Census, Drain, Feed, Lags, MountEntry, Router, SessionRef, SessionReport, Sessions, SortBy,
+    Advance, Apply, Census, Drain, Feed, Lags, MountEntry, Revoke, Router, SessionRef, SessionReport, Sessions, SortBy,
     TakeCensus, WorkerCount,
 };
 

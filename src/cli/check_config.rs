@@ -1,6 +1,7 @@
 //! `check-config`: what a file was understood to mean, and with `--online` what its sources say.
 
 use crate::config::{Config, Loaded, check, load, reference};
+use crate::server::check_files;
 use crate::source::{Found, Probe, SourceError, probe};
 use anyhow::bail;
 use std::fmt::Write;
@@ -10,6 +11,7 @@ use std::path::Path;
 /// host, since the rest may be secret.
 pub fn run(file: &Path, online: bool) -> anyhow::Result<()> {
     let loaded = load(file)?;
+    check_files(&loaded.config)?;
     super::print(&format!("{} is good:\n{}", file.display(), describe(&loaded)))?;
     if online {
         actix::System::new().block_on(ask(&loaded.config))?;
@@ -27,7 +29,15 @@ fn describe(Loaded { config, notes, .. }: &Loaded) -> String {
         for mount in &listener.mounts {
             let (dialect, _) = reference::dialect(&mount.dialect);
             let sources = mount.sources.join(", ");
-            let _ = writeln!(text, "  clients at {}{}: {dialect}, fed from {sources}", listener.bind, mount.path);
+            let tls = if listener.tls.is_some() { ", TLS" } else { "" };
+            let access = match (mount.tokens_file.is_some(), mount.allowed_origins.is_empty()) {
+                (false, true) => "",
+                (true, true) => ", with a token",
+                (false, false) => ", pages of some origins",
+                (true, false) => ", with a token, pages of some origins",
+            };
+            let bind = listener.bind;
+            let _ = writeln!(text, "  clients at {bind}{}: {dialect}{tls}{access}, fed from {sources}", mount.path);
         }
     }
     let _ = writeln!(text, "  operators at {}: /livez /readyz /metrics", config.admin.bind);
@@ -104,7 +114,7 @@ mod tests {
     #[test]
     fn tells_what_it_understood_but_no_keys_in_addresses() {
         let text = "sources: {main: {type: stellar_rpc, config: {rpc_url: 'https://rpc.example.org/v1/SECRET?key=SECRET'}}}\n\
-                    listeners: [{bind: '[::]:80', mounts: [{dialect: flow, path: /flow, sources: [main]}]}]\n\
+                    listeners: [{bind: '[::]:80', allow_plain_http: true, mounts: [{dialect: flow, path: /flow, sources: [main]}]}]\n\
                     state_dir: /var/lib/ledgercast\n";
         assert_eq!(
             describe(&read("x.yaml", text).unwrap()),

@@ -18,10 +18,12 @@ pub fn config(rpc_url: String, bind: Bind, admin: Bind) -> Config {
         dialect: DialectConfig::Flow(flow::Config::default()),
         path: default_path(),
         sources: vec!["devnet".to_owned()],
+        allowed_origins: Vec::new(),
+        tokens_file: None,
     };
     Config {
         sources: Sources(vec![("devnet".to_owned(), SourceConfig { ledger: LedgerConfig::StellarRpc(source) })]),
-        listeners: vec![Listener { bind, public_url: None, mounts: vec![mount] }],
+        listeners: vec![Listener { bind, mounts: vec![mount], ..Listener::default() }],
         admin: Admin { bind: admin },
         ..Config::default()
     }

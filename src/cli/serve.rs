@@ -4,7 +4,7 @@ use super::devnet::{Rate, Traffic};
 use super::listen::CannotListen;
 use super::{banner, demo, descriptors};
 use crate::config::{Bind, Config, Loaded, LogFormat, load};
-use crate::server::{ListenError, Server};
+use crate::server::{ListenError, Server, StartError};
 use clap::Parser;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -100,33 +100,38 @@ pub enum Plan {
 
 /// Serves until the process is told to stop.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let file = arguments.config.as_deref().map(load).transpose()?;
+    let mut file = arguments.config.as_deref().map(load).transpose()?;
     let log = file.as_ref().map(|file| file.config.log.clone()).unwrap_or_default();
     crate::logging::init(arguments.log.unwrap_or(log.format), log.level);
 
     let open_files = descriptors::raise();
-    // The demo's few clients need no warning.
-    if let Some(file) = &file {
-        descriptors::warn_if_short(open_files, file.config.limits.connections);
+    if let Some(file) = &mut file {
+        descriptors::fit_and_tell(&mut file.config, open_files);
         for note in &file.notes {
             log::info!("{note}");
         }
     }
-    start(match file {
-        Some(file) => Plan::File(Box::new(file)),
-        None => Plan::Demo(arguments.demo),
-    })
+    start(
+        match file {
+            Some(file) => Plan::File(Box::new(file)),
+            None => Plan::Demo(arguments.demo),
+        },
+        open_files,
+    )
 }
 
 /// Runs the server in an actix system until a signal ends it.
-fn start(plan: Plan) -> anyhow::Result<()> {
+fn start(plan: Plan, open_files: Option<u64>) -> anyhow::Result<()> {
     actix::System::new().block_on(async {
         match plan {
             Plan::File(file) => serve(&file.config, &Origin::File(&file)).await,
             Plan::Demo(arguments) => {
                 let settings = arguments.traffic().settings(([127, 0, 0, 1], 0).into());
                 let devnet = crate::devnet::start(settings).await?;
-                let result = serve(&arguments.config(devnet.url()), &Origin::Demo(&arguments)).await;
+                let mut config = arguments.config(devnet.url());
+                // Its few clients need no warning.
+                descriptors::fit(&mut config, open_files);
+                let result = serve(&config, &Origin::Demo(&arguments)).await;
                 devnet.stop().await;
                 result
             }
@@ -143,13 +148,11 @@ enum Origin<'a> {
 /// Serves until a signal. A second one ends at once.
 async fn serve(config: &Config, origin: &Origin<'_>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let server = Server::start(config).map_err(|error| cannot_listen(error, origin))?;
+    let server = Server::start(config).map_err(|error| not_started(error, origin))?;
     match (origin, server.listening.first()) {
         (Origin::Demo(demo), Some(listening)) => super::print(&demo.banner(*listening, server.admin))?,
         _ => log::info!(clients:? = server.listening, admin:% = server.admin; "listening"),
     }
-    // Sent when a terminal closes and by habit to make services read their settings again. It must
-    // not end the process without a word to its clients.
     let mut hangup = signal(SignalKind::hangup())?;
     let every = if matches!(origin, Origin::Demo(_)) { DEMO_REPORT } else { REPORT };
     let mut report = Report::new(&server);
@@ -159,7 +162,7 @@ async fn serve(config: &Config, origin: &Origin<'_>) -> anyhow::Result<()> {
                 log::info!(signal; "stopping; once more to stop at once");
                 break;
             }
-            _ = hangup.recv() => log::info!("SIGHUP: no setting is read again while running; restart to change one"),
+            _ = hangup.recv() => server.reload(),
             () = tokio::time::sleep(every) => report.tell(&server),
         }
     }
@@ -225,6 +228,17 @@ impl Report {
             "flowing"
         );
         *self = Report { ledgers, events, delivered };
+    }
+}
+
+fn not_started(error: StartError, origin: &Origin<'_>) -> anyhow::Error {
+    match (error, origin) {
+        (StartError::Listen(error), _) => cannot_listen(error, origin).into(),
+        (StartError::File(mut error), Origin::File(file)) => {
+            error.key = file.name_in_file(&error.key);
+            error.into()
+        }
+        (StartError::File(error), Origin::Demo(_)) => error.into(),
     }
 }
 

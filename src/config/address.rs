@@ -25,6 +25,12 @@ impl Bind {
         Bind(SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), port))
     }
 
+    /// Whether the internet can reach it, as far as the address tells; all addresses count as such.
+    pub fn is_public(self) -> bool {
+        let networks = NOT_PUBLIC.iter().filter_map(|network| network.parse::<Network>().ok());
+        !networks.into_iter().any(|network| network.contains(self.0.ip()))
+    }
+
     /// Whether not both can be listened on: equal, or one is all addresses of the other's kind. Port
     /// 0 asks for any free one, so that meets nothing.
     pub fn meets(self, other: Bind) -> bool {
@@ -35,6 +41,19 @@ impl Bind {
             && (own.ip() == other.ip() || all && own.is_ipv4() == other.is_ipv4())
     }
 }
+
+/// Networks that the internet does not reach: this machine, private, carrier's and link-local ones.
+const NOT_PUBLIC: [&str; 9] = [
+    "127.0.0.0/8",
+    "10.0.0.0/8",
+    "172.16.0.0/12",
+    "192.168.0.0/16",
+    "100.64.0.0/10",
+    "169.254.0.0/16",
+    "::1/128",
+    "fc00::/7",
+    "fe80::/10",
+];
 
 impl Network {
     /// Whether `address` is in it. An IPv4 address inside IPv6 counts as the IPv4 address it is.
@@ -105,6 +124,27 @@ as_text!(Network);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_internet_reaches_some_addresses() {
+        for (bind, public) in [
+            ("127.0.0.1:80", false),
+            ("10.1.2.3:80", false),
+            ("172.31.0.1:80", false),
+            ("172.32.0.1:80", true),
+            ("192.168.1.1:80", false),
+            ("[::1]:80", false),
+            ("[fd00::1]:80", false),
+            ("[fe80::1]:80", false),
+            ("[::ffff:10.0.0.1]:80", false),
+            ("0.0.0.0:80", true),
+            ("[::]:80", true),
+            ("203.0.113.1:80", true),
+            ("[2001:db8::1]:80", true),
+        ] {
+            assert_eq!(bind.parse::<Bind>().unwrap().is_public(), public, "{bind}");
+        }
+    }
 
     #[test]
     fn all_addresses_leave_no_room_for_one() {

@@ -153,6 +153,20 @@ impl Checks {
             if let Some(url) = &listener.public_url {
                 self.url(path!("listeners", index, "public_url"), url);
             }
+            if let Some(tls) = &listener.tls {
+                for (key, file) in [("cert_file", &tls.cert_file), ("key_file", &tls.key_file)] {
+                    if file.as_os_str().is_empty() {
+                        self.tell(path!("listeners", index, "tls", key), "is missing; name a file in PEM");
+                    }
+                }
+            } else if listener.bind.is_public() && !listener.allow_plain_http {
+                let message = format_args!(
+                    "is {}, which the internet may reach, and there is no `tls`; add it, or where a proxy speaks TLS \
+                     for it, `allow_plain_http: true`",
+                    listener.bind
+                );
+                self.tell(path!("listeners", index, "bind"), message);
+            }
             self.mounts(config, index, listener);
         }
     }
@@ -222,6 +236,8 @@ impl Checks {
             ("limits", "outbox", limits.outbox.0 == 0),
             ("limits", "send_buffer", limits.send_buffer.0 == 0),
             ("limits", "handshake", limits.handshake.0.is_zero()),
+            ("limits", "handshakes", limits.handshakes == 0),
+            ("limits", "header_bytes", limits.header_bytes.0 == 0),
             ("history", "budget", config.history.budget.0 == 0),
         ] {
             if zero {

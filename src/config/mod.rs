@@ -20,6 +20,7 @@ pub mod check;
 mod check_events;
 pub mod decode;
 pub mod load;
+pub mod origin;
 pub mod pipelines;
 pub mod reference;
 pub mod settings;
@@ -28,6 +29,7 @@ pub mod units;
 
 pub use address::{Bind, Network};
 pub use load::{ConfigError, Loaded, load};
+pub use origin::Origin;
 pub(crate) use settings::settings;
 
 use crate::dialect::DialectConfig;
@@ -69,10 +71,27 @@ settings! {
     pub struct Listener {
         /// The IP address and port to listen on. Default 127.0.0.1:8080: nobody from outside until you say so.
         pub bind: Bind = Bind::loopback(8080),
-        /// What addresses in answers are built from; never the client's Host header. Default none: http:// and `bind`.
+        /// What addresses in answers are built from; never the client's Host header. Default none: http:// (with
+        /// `tls` https://) and `bind`.
         pub public_url: Option<String>,
+        /// HTTPS and wss: `{ cert_file: chain.pem, key_file: key.pem }`; both are read again on SIGHUP. Default none:
+        /// plain HTTP and ws.
+        pub tls: Option<Tls>,
+        /// Without `tls`, whether `bind` may be an address that the internet can reach, or all addresses.
+        /// Default false: what clients send, tokens too, could be read on the way. Behind a proxy that speaks TLS, true.
+        pub allow_plain_http: bool,
         /// Which protocols are spoken under which paths. Default []: at least one is needed.
         pub mounts: Vec<Mount>,
+    }
+}
+
+settings! {
+    /// What a listener proves itself with.
+    pub struct Tls {
+        /// The certificate and those between it and a known authority, in PEM. Default none: needed.
+        pub cert_file: PathBuf,
+        /// The certificate's private key, in PEM. Default none: needed.
+        pub key_file: PathBuf,
     }
 }
 
@@ -82,8 +101,8 @@ settings! {
         /// Open connections of all listeners together; further ones get 503. Default 50000: at a few
         /// KB for an idle client some hundred MB, and below the usual hard limit of open files.
         pub connections: u32 = 50_000,
-        /// Open connections of one address (IPv6: of one /64). Default 100: an office behind one address
-        /// fits, a single client cannot take the whole server.
+        /// Open connections of one address (IPv6: of one /64), and as many again that have not asked for anything
+        /// yet. Default 100: an office behind one address fits, a single client cannot take the whole server.
         pub connections_per_address: u32 = 100,
         /// Messages that a client may send in a second. Default 50: people and libraries send a handful,
         /// each may cost a change of filters.
@@ -107,6 +126,12 @@ settings! {
         /// How long a client may take for its request, TLS included. Default 5s: long for any honest
         /// client, short for one that only holds a place.
         pub handshake: Time = Time::secs(5),
+        /// Connections at once that have not become WebSockets: still shaking hands, or fetching a page. Further
+        /// ones wait to be accepted. Default 4096: a crowd coming back, and at most 128 KiB of headers each.
+        pub handshakes: u32 = 4096,
+        /// Bytes of a request's line and headers; a longer one gets 431. Default 16KiB: room for a browser's
+        /// cookies and tokens.
+        pub header_bytes: Size = Size::kib(16),
         /// Proxies whose X-Forwarded-For is believed, as addresses or networks such as 10.0.0.0/8.
         /// Default []: the header is ignored, since anybody can write it.
         pub trusted_proxies: Vec<Network>,
@@ -179,6 +204,12 @@ pub struct Mount {
     /// Names of the sources whose events it delivers; at least one.
     #[serde(default)]
     pub sources: Vec<String>,
+    /// The web origins whose pages may connect; empty: all.
+    #[serde(default)]
+    pub allowed_origins: Vec<Origin>,
+    /// A file of tokens, one of which a client must have.
+    #[serde(default)]
+    pub tokens_file: Option<PathBuf>,
 }
 
 /// How log lines are written.
@@ -213,6 +244,13 @@ pub(crate) fn default_path() -> String {
     "/ws".to_owned()
 }
 
+impl Config {
+    /// Threads that serve clients.
+    pub fn worker_threads(&self) -> usize {
+        self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
 impl Sources {
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
@@ -228,7 +266,8 @@ impl Sources {
 impl Listener {
     /// The base of addresses in answers, without a slash at its end.
     pub fn public_url(&self) -> String {
-        let url = self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.bind));
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let url = self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.bind));
         url.trim_end_matches('/').to_owned()
     }
 }

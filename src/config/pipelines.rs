@@ -334,7 +334,9 @@ impl Rewriter {
             // On all addresses, as the original: behind Docker's `-p` the loopback would reach nobody.
             let bind = text(format!("0.0.0.0:{port}"), place);
             let mounts = list(mounts.into_iter().map(|mount| mount.node).collect(), place);
-            map(vec![(key("bind", place), bind), (key("mounts", place), mounts)], place)
+            let plain = Node { place, value: Value::Bool(true) };
+            let keys = vec![(key("bind", place), bind), (key("allow_plain_http", place), plain)];
+            map(keys.into_iter().chain([(key("mounts", place), mounts)]).collect(), place)
         });
         let listeners = list(listeners.collect(), place);
         let theirs = [(key("sources", place), map(self.sources, place)), (key("listeners", place), listeners)];

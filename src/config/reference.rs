@@ -4,7 +4,7 @@
 //! documentation and the code cannot drift apart.
 
 use super::units::{Size, Time};
-use super::{Config, Listener, LogFormat, LogLevel, Mount, SourceConfig, Sources, default_path};
+use super::{Config, Listener, LogFormat, LogLevel, Mount, Origin, SourceConfig, Sources, default_path};
 use crate::dialect::{DialectConfig, flow};
 use crate::source::{LedgerConfig, RpcUrl, stellar};
 use std::borrow::Cow;
@@ -66,6 +66,12 @@ macro_rules! show_as_is {
 show_as_is!(u32, u64, usize, bool, Time, Size);
 
 impl Show for String {
+    fn show(&self) -> Shown {
+        Shown::text(self)
+    }
+}
+
+impl Show for Origin {
     fn show(&self) -> Shown {
         Shown::text(self)
     }
@@ -134,6 +140,22 @@ impl Show for Mount {
                 self.path.show(),
             ),
             entry("sources", &[" Names of the sources whose events they get; at least one."], self.sources.show()),
+            entry(
+                "allowed_origins",
+                &[
+                    " The web pages that may connect, by their origin: https://app.example.com, or https://*.example.com for",
+                    " all hosts below one. What is no browser sends no origin and is not asked. Default []: every page.",
+                ],
+                self.allowed_origins.show(),
+            ),
+            entry(
+                "tokens_file",
+                &[
+                    " A file of access tokens, one to a line, `#` before remarks; a client must have one of them. Read again on",
+                    " SIGHUP, when clients whose token is gone are closed. Default none: everybody may connect.",
+                ],
+                self.tokens_file.show(),
+            ),
             entry("config", &[], config),
         ])
     }
@@ -162,6 +184,8 @@ pub fn example() -> Config {
         dialect: DialectConfig::Flow(flow::Config::default()),
         path: default_path(),
         sources: vec!["stellar-main".to_owned()],
+        allowed_origins: Vec::new(),
+        tokens_file: None,
     };
     Config {
         sources: Sources(vec![("stellar-main".to_owned(), SourceConfig { ledger: LedgerConfig::StellarRpc(source) })]),

@@ -6,6 +6,7 @@ const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
 const CLOSE: u8 = 0x88;
 const PING: u8 = 0x89;
+const PONG: u8 = 0x8a;
 /// A control frame holds 125 bytes, the code takes two.
 const MAX_REASON: usize = 123;
 /// The longest header: two bytes and a 64-bit length.
@@ -23,6 +24,11 @@ pub fn binary(payload: &[u8]) -> Bytes {
 
 /// A ping without a payload.
 pub const EMPTY_PING: Bytes = Bytes::from_static(&[PING, 0]);
+
+/// The answer to a ping with this payload.
+pub fn pong(payload: &[u8]) -> Bytes {
+    whole(PONG, payload)
+}
 
 /// A close frame. Without a code it is empty. The reason is cut to what a control frame holds.
 pub fn close(code: Option<u16>, reason: &str) -> Bytes {

@@ -108,6 +108,8 @@ pub enum Ending {
     Dead,
     /// Too many messages in a second.
     TooManyMessages,
+    /// The token that let the client in is no longer known.
+    Revoked,
 }
 
 impl Ending {
@@ -119,6 +121,7 @@ impl Ending {
             Ending::Gap => "gap",
             Ending::Dead => "dead",
             Ending::TooManyMessages => "too_many_messages",
+            Ending::Revoked => "revoked",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a WebSocket handshake must be, and whether we take it: plain functions of the request's
 //! head, so that they hold whichever way a request came in.
 
+use super::access::{BEARER, offers_bearer};
 use crate::config::Network;
 use actix_http::{Method, RequestHead, Response, StatusCode, Version, body::BoxBody, header};
 use base64::Engine;
@@ -22,8 +23,8 @@ pub enum Refusal {
     /// The one version is 13.
     #[error("only version 13 of the WebSocket protocol is spoken here")]
     WebSocketVersion,
-    /// Not 16 bytes in base64.
-    #[error("header `sec-websocket-key` is missing or not 16 bytes in base64")]
+    /// Not one key of 16 bytes in base64.
+    #[error("header `sec-websocket-key` is missing, there twice or not 16 bytes in base64")]
     Key,
     /// A handshake has no body.
     #[error("a WebSocket handshake has no body")]
@@ -31,6 +32,21 @@ pub enum Refusal {
     /// No mount there.
     #[error("no WebSocket is at this path")]
     Path,
+    /// `limits.header_bytes` are passed.
+    #[error("the request's headers are too large")]
+    Headers,
+    /// Not one of the mount's `allowed_origins`.
+    #[error("pages of this origin may not connect; the operator lists those that may as `allowed_origins`")]
+    Origin,
+    /// None of the mount's tokens.
+    #[error("a token is needed, as `authorization: Bearer …`, subprotocols `bearer, …` or `?token=…`")]
+    Token,
+    /// As many connections of this address as may be open have not asked for anything yet.
+    #[error("too many connections from your address that ask for nothing")]
+    HandshakesPerAddress,
+    /// Closed, or timed out, without having asked for anything.
+    #[error("no request came")]
+    NoRequest,
     /// `limits.connections` are open.
     #[error("too many connections; try again later")]
     Connections,
@@ -53,6 +69,11 @@ impl Refusal {
             Refusal::Key => "key",
             Refusal::Body => "body",
             Refusal::Path => "path",
+            Refusal::Headers => "headers",
+            Refusal::Origin => "origin",
+            Refusal::Token => "token",
+            Refusal::HandshakesPerAddress => "handshakes_per_address",
+            Refusal::NoRequest => "no_request",
             Refusal::Connections => "connections",
             Refusal::ConnectionsPerAddress => "connections_per_address",
             Refusal::Draining => "draining",
@@ -66,15 +87,21 @@ impl Refusal {
             Refusal::HttpVersion | Refusal::Connection | Refusal::Key | Refusal::Body => StatusCode::BAD_REQUEST,
             Refusal::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Refusal::Path => StatusCode::NOT_FOUND,
-            Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Refusal::Headers => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Refusal::Origin => StatusCode::FORBIDDEN,
+            Refusal::Token => StatusCode::UNAUTHORIZED,
+            Refusal::NoRequest => StatusCode::REQUEST_TIMEOUT,
+            Refusal::Connections
+            | Refusal::ConnectionsPerAddress
+            | Refusal::HandshakesPerAddress
+            | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
         };
         let mut response = Response::build(status);
         response.force_close().insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8"));
         let told = match self {
             Refusal::Method => Some((header::ALLOW, "GET")),
             Refusal::WebSocketVersion => Some((header::SEC_WEBSOCKET_VERSION, "13")),
+            Refusal::Token => Some((header::WWW_AUTHENTICATE, "Bearer")),
             Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => {
                 Some((header::RETRY_AFTER, "5"))
             }
@@ -87,6 +114,16 @@ impl Refusal {
     }
 }
 
+impl actix_web::ResponseError for Refusal {
+    fn status_code(&self) -> StatusCode {
+        self.response().status()
+    }
+
+    fn error_response(&self) -> actix_web::HttpResponse {
+        self.response().into()
+    }
+}
+
 /// RFC 6455 4.1.
 const KEY_LENGTH: usize = 16;
 /// The key of the curl command by which people have always tried WebSockets, Flow's guide among
@@ -95,7 +132,12 @@ const CURL_KEY: &[u8] = b"Hello, world!";
 
 /// Whether the request is a handshake by RFC 6455 4.2.1.
 pub fn check(head: &RequestHead) -> Result<(), Refusal> {
-    let header = |name: &header::HeaderName| head.headers().get(name).and_then(|value| value.to_str().ok());
+    // RFC 6455 11.3: key and version must not come twice.
+    let only = |name: &header::HeaderName| {
+        let mut values = head.headers().get_all(name);
+        let value = values.next()?.to_str().ok()?.trim();
+        values.next().is_none().then_some(value)
+    };
     if head.method != Method::GET {
         return Err(Refusal::Method);
     }
@@ -106,23 +148,35 @@ pub fn check(head: &RequestHead) -> Result<(), Refusal> {
     if !head.headers().get_all(header::CONNECTION).filter_map(|value| value.to_str().ok()).any(upgrades) {
         return Err(Refusal::Connection);
     }
-    if header(&header::SEC_WEBSOCKET_VERSION).map(str::trim) != Some("13") {
+    if only(&header::SEC_WEBSOCKET_VERSION) != Some("13") {
         return Err(Refusal::WebSocketVersion);
     }
-    let key = header(&header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key.trim()).ok());
+    let key = only(&header::SEC_WEBSOCKET_KEY).and_then(|key| STANDARD.decode(key).ok());
     if key.is_none_or(|key| key.len() != KEY_LENGTH && key != CURL_KEY) {
         return Err(Refusal::Key);
     }
-    let length = header(&header::CONTENT_LENGTH).map_or("0", str::trim);
-    if length != "0" || head.headers().contains_key(header::TRANSFER_ENCODING) {
+    let mut lengths = head.headers().get_all(header::CONTENT_LENGTH);
+    if lengths.any(|length| length != "0") || head.headers().contains_key(header::TRANSFER_ENCODING) {
         return Err(Refusal::Body);
     }
     Ok(())
 }
 
+/// Whether the request's line and headers fit into `limits.header_bytes`. The HTTP stack itself reads
+/// no more than 128 KiB.
+pub fn check_size(head: &RequestHead, limit: usize) -> Result<(), Refusal> {
+    let line = head.method.as_str().len() + head.uri.path_and_query().map_or(0, |asked| asked.as_str().len());
+    let headers: usize = head.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if line + headers > limit { Err(Refusal::Headers) } else { Ok(()) }
+}
+
 /// The answer to a good handshake.
 pub fn accept(head: &RequestHead) -> Response<()> {
-    actix_http::ws::handshake_response(head).finish().drop_body()
+    let mut response = actix_http::ws::handshake_response(head);
+    if offers_bearer(head) {
+        response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, BEARER));
+    }
+    response.finish().drop_body()
 }
 
 /// Who the client is: the peer, or behind trusted proxies the right-most hop of `X-Forwarded-For`

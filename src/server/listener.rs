@@ -1,30 +1,34 @@
 //! Listeners: WebSockets by the upgrade path of actix-http, every other route by an ordinary
 //! actix-web `App` on the same port.
 
-use super::admission::Admission;
+use super::access::TokenId;
+use super::admission::{Admission, Arrival, Place};
 use super::handshake::{self, Refusal};
+use super::metrics::Metrics;
 use super::page;
+use super::tls::Certificate;
 use crate::broker::{MountEntry, Router};
 use crate::config::Network;
 use crate::dialect::{Dialect, Opening};
-use crate::session::{self, Handover, Shared, Worker};
+use crate::session::{self, Handover, Shared, Socket, Worker};
 use actix::Actor;
 use actix_codec::{Encoder, Framed};
 use actix_http::body::{BodySize, MessageBody};
-use actix_http::{HttpService, Request, Response, h1};
+use actix_http::{Extensions, HttpService, Request, Response, TlsAcceptorConfig, h1};
 use actix_server::ServerBuilder;
-use actix_service::{fn_service, map_config};
-use actix_web::dev::AppConfig;
-use actix_web::web;
+use actix_service::{Service, ServiceFactory, fn_service, map_config};
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
+use actix_web::{App, web};
 use bytes::{Bytes, BytesMut};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// One listening address and what is mounted there.
@@ -34,8 +38,12 @@ pub struct Listener {
     pub mounts: Arc<[Arc<MountEntry>]>,
     /// What every listener asks before it takes a connection.
     pub admission: Arc<Admission>,
-    /// A client has this long to send its handshake.
+    /// With it the listener speaks TLS.
+    pub certificate: Option<Arc<Certificate>>,
+    /// A client has this long to send its handshake, and as long for that of TLS before it.
     pub handshake_timeout: Duration,
+    /// Bytes of a request's line and headers.
+    pub header_bytes: usize,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Arc<[Network]>,
     /// Bytes that the kernel holds of what a client sent and we have not read.
@@ -43,6 +51,19 @@ pub struct Listener {
     /// Bytes that the kernel holds for one socket. Unset it grows to megabytes for each client
     /// that does not read.
     pub send_buffer: usize,
+}
+
+/// A connection that is no WebSocket yet, for as long as the HTTP stack has it.
+struct Arrived {
+    _arrival: Arrival,
+    metrics: Arc<Metrics>,
+    asked: Cell<bool>,
+}
+
+impl Drop for Arrived {
+    fn drop(&mut self) {
+        self.metrics.connection_left(self.asked.get());
+    }
 }
 
 thread_local! {
@@ -63,6 +84,34 @@ fn worker_of_this_thread(shared: &Arc<Shared>) -> Rc<Worker> {
     })
 }
 
+/// The sockets themselves.
+fn plain(socket: &TcpStream) -> &TcpStream {
+    socket
+}
+
+fn under_tls(session: &TlsStream<TcpStream>) -> &TcpStream {
+    session.get_ref().0
+}
+
+/// The service of a listener on one thread, over plain sockets or TLS.
+macro_rules! service {
+    ($listener:expr, $shared:expr, $tcp_of:expr) => {{
+        let worker = worker_of_this_thread(&$shared);
+        let listener = Rc::new($listener);
+        let arriving = listener.clone();
+        let metrics = $shared.metrics.clone();
+        let app = listener.app();
+        HttpService::build()
+            .client_request_timeout(listener.handshake_timeout)
+            .tcp_nodelay(true)
+            .on_connect_ext(move |socket, extensions| arriving.arrive($tcp_of(socket), extensions, &metrics))
+            .upgrade(fn_service(move |(request, framed): (Request, Framed<_, h1::Codec>)| {
+                upgrade(request, framed, listener.clone(), worker.clone())
+            }))
+            .finish(map_config(app, |_| AppConfig::default()))
+    }};
+}
+
 impl Listener {
     /// Adds a socket that listens already to a server.
     pub fn add_to(
@@ -72,27 +121,61 @@ impl Listener {
         shared: &Arc<Shared>,
     ) -> io::Result<ServerBuilder> {
         let shared = shared.clone();
+        let Some(certificate) = &self.certificate else {
+            return builder.listen("clients", socket, move || service!(self.clone(), shared, plain).tcp());
+        };
+        let config = certificate.server_config().map_err(io::Error::other)?;
         builder.listen("clients", socket, move || {
-            let worker = worker_of_this_thread(&shared);
-            let listener = Rc::new(self.clone());
-            let (send_buffer, receive_buffer) = (self.send_buffer, self.receive_buffer);
-            let handshake_timeout = self.handshake_timeout;
-            let mounts = self.mounts.clone();
-            let app = actix_web::App::new().configure(move |config| routes(config, &mounts));
-            HttpService::build()
-                .client_request_timeout(handshake_timeout)
-                .tcp_nodelay(true)
-                .on_connect_ext(move |socket: &TcpStream, _| {
-                    // A socket that refuses it works all the same.
-                    let socket = socket2::SockRef::from(socket);
-                    let _ = socket.set_send_buffer_size(send_buffer);
-                    let _ = socket.set_recv_buffer_size(receive_buffer);
-                })
-                .upgrade(fn_service(move |(request, framed): (Request, Framed<TcpStream, h1::Codec>)| {
-                    upgrade(request, framed, listener.clone(), worker.clone())
-                }))
-                .finish(map_config(app, |_| AppConfig::default()))
-                .tcp()
+            let handshake = TlsAcceptorConfig::default().handshake_timeout(self.handshake_timeout);
+            service!(self.clone(), shared, under_tls).rustls_0_23_with_config(config.clone(), handshake)
+        })
+    }
+
+    /// A connection was accepted: its place among those that are no WebSockets, or its end.
+    fn arrive(&self, socket: &TcpStream, extensions: &mut Extensions, metrics: &Arc<Metrics>) {
+        let options = socket2::SockRef::from(socket);
+        // A socket that refuses them works all the same.
+        let _ = options.set_send_buffer_size(self.send_buffer);
+        let _ = options.set_recv_buffer_size(self.receive_buffer);
+        // A peer that is gone already has no address, and holds nothing.
+        let Ok(peer) = socket.peer_addr() else { return };
+        let is_proxy = self.trusted_proxies.iter().any(|network| network.contains(peer.ip()));
+        match self.admission.arrive(peer.ip(), is_proxy) {
+            Ok(arrival) => {
+                metrics.connection_arrived();
+                extensions.insert(Arrived { _arrival: arrival, metrics: metrics.clone(), asked: Cell::new(false) });
+            }
+            Err(refusal) => {
+                metrics.connection_refused(refusal, &peer.ip());
+                // The HTTP stack reads the end and lets go. An answer would cost what is to be saved.
+                let _ = options.shutdown(Shutdown::Both);
+            }
+        }
+    }
+
+    /// What answers every request that is no WebSocket.
+    fn app(
+        &self,
+    ) -> App<
+        impl ServiceFactory<
+            ServiceRequest,
+            Config = (),
+            Response = ServiceResponse,
+            Error = actix_web::Error,
+            InitError = (),
+        > + use<>,
+    > {
+        let (mounts, header_bytes) = (self.mounts.clone(), self.header_bytes);
+        App::new().configure(move |config| routes(config, &mounts)).wrap_fn(move |request, app| {
+            asked(request.request().conn_data());
+            let fits = handshake::check_size(request.head(), header_bytes);
+            let answer = fits.map(|()| app.call(request));
+            async move {
+                match answer {
+                    Ok(answer) => answer.await,
+                    Err(refusal) => Err(refusal.into()),
+                }
+            }
         })
     }
 
@@ -105,13 +188,32 @@ impl Listener {
         })
     }
 
-    fn judge(&self, request: &Request) -> Result<(Arc<MountEntry>, Box<dyn Dialect>), Refusal> {
+    /// Whether a handshake is good, and what it is then: the mount, its session, the token that let it in and a place
+    /// among the counted.
+    fn judge(&self, request: &Request, peer: IpAddr) -> Result<Judged, Refusal> {
         let head = request.head();
+        handshake::check_size(head, self.header_bytes)?;
         let (mount, below) = self.mount_of(head.uri.path()).ok_or(Refusal::Path)?;
         let opening = Opening { below, query: head.uri.query().unwrap_or_default() };
         let dialect = mount.dialect.open(opening).ok_or(Refusal::Path)?;
         handshake::check(head)?;
-        Ok((mount.clone(), dialect))
+        let token = mount.access.judge(head)?;
+        Ok(Judged { mount: mount.clone(), dialect, token, place: self.admission.admit(peer)? })
+    }
+}
+
+/// A good handshake.
+struct Judged {
+    mount: Arc<MountEntry>,
+    dialect: Box<dyn Dialect>,
+    token: Option<Box<TokenId>>,
+    place: Place,
+}
+
+/// Notes that a connection has asked for something.
+fn asked(arrived: Option<&Arrived>) {
+    if let Some(arrived) = arrived {
+        arrived.asked.set(true);
     }
 }
 
@@ -130,25 +232,29 @@ fn routes(config: &mut web::ServiceConfig, mounts: &[Arc<MountEntry>]) {
 }
 
 /// A request that asks for an upgrade: a connection task if all is well, else a refusal.
-async fn upgrade(
+async fn upgrade<T: AsyncRead + AsyncWrite + Unpin + Into<Socket>>(
     request: Request,
-    framed: Framed<TcpStream, h1::Codec>,
+    framed: Framed<T, h1::Codec>,
     listener: Rc<Listener>,
     worker: Rc<Worker>,
 ) -> Result<(), actix_web::Error> {
+    asked(request.conn_data());
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     let peer = handshake::client(request.head(), peer, &listener.trusted_proxies);
     let mut parts = framed.into_parts();
     // Answers to requests before this one on the same connection go out first.
     let mut to_write = std::mem::take(&mut parts.write_buf);
-    let judged =
-        listener.judge(&request).and_then(|(mount, dialect)| Ok((mount, dialect, listener.admission.admit(peer)?)));
-    match judged {
-        Ok((mount, dialect, place)) => {
+    match listener.judge(&request, peer) {
+        Ok(Judged { mount, dialect, token, place }) => {
             encode(&mut parts.codec, handshake::accept(request.head()), BodySize::None, &mut to_write)?;
-            let read = std::mem::take(&mut parts.read_buf).freeze();
-            let handover =
-                Handover { socket: parts.io, to_write: to_write.freeze(), read, peer, place: Box::new(place) };
+            let handover = Handover {
+                socket: parts.io.into(),
+                to_write: to_write.freeze(),
+                read: std::mem::take(&mut parts.read_buf).freeze(),
+                peer,
+                token,
+                place: Box::new(place),
+            };
             session::spawn(&worker, mount, dialect, handover);
         }
         Err(refusal) => {

@@ -1,5 +1,6 @@
 //! The process: listeners, mounts, HTTP routes, health, metrics, admin, drain.
 
+pub mod access;
 pub mod admin;
 pub mod admission;
 pub mod handshake;
@@ -7,8 +8,10 @@ pub mod listener;
 pub mod metrics;
 mod page;
 mod run;
+pub mod tls;
 
-pub use run::{BuildMount, ListenError, Server};
+pub use run::{BuildMount, ListenError, Server, StartError, check_files};
+pub use tls::FileError;
 
 /// Names the current thread, for per-thread CPU figures. Linux keeps 15 bytes.
 pub fn name_thread(name: &str) {

@@ -1,16 +1,18 @@
 //! Puts the parts together, and takes them apart again in the right order.
 
+use super::access::Access;
 use super::admin::{self, Admin, RecentLedger, SourceHealth};
 use super::admission::Admission;
 use super::listener::Listener;
 use super::metrics::Metrics;
 use super::name_thread;
-use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings, TakeCensus};
+use super::tls::{Certificate, FileError};
+use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings, Revoke, Router, TakeCensus};
 use crate::config::Config;
 use crate::dialect::{self, DialectConfig, Mount, MountContext};
 use crate::session::{SessionLimits, Shared};
 use crate::source::{self, RECENT, SourceHandle, SourceStatus};
-use actix::{Actor, Arbiter, Recipient};
+use actix::{Actor, Addr, Arbiter, Recipient};
 use actix_server::{Server as HttpServer, ServerHandle};
 use actix_web::App;
 use std::collections::HashMap;
@@ -43,6 +45,17 @@ pub struct ListenError {
     pub error: io::Error,
 }
 
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address could not be taken.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// A file that the settings name is of no use.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
 /// Makes a mount; [`dialect::build`] is the one that serves.
 pub type BuildMount = dyn Fn(&DialectConfig, MountContext, &mut Renderings) -> Arc<dyn Mount>;
 
@@ -55,6 +68,8 @@ pub struct Server {
     operators: ServerHandle,
     broker: Arbiter,
     deadline: Duration,
+    mounts: Vec<Mounts>,
+    certificates: Vec<Arc<Certificate>>,
     /// Where clients connect, in the order of the settings; port 0 is resolved.
     pub listening: Vec<SocketAddr>,
     /// Where the admin listener is.
@@ -64,13 +79,16 @@ pub struct Server {
 impl Server {
     /// Takes the addresses, then starts the broker, the workers, the listeners and the sources.
     /// Must run inside an actix system.
-    pub fn start(config: &Config) -> Result<Server, ListenError> {
+    pub fn start(config: &Config) -> Result<Server, StartError> {
         Server::start_with(config, &dialect::build)
     }
 
     /// The same with mounts that `build` makes of their settings: a way to put another dialect on
     /// this transport.
-    pub fn start_with(config: &Config, build: &BuildMount) -> Result<Server, ListenError> {
+    pub fn start_with(config: &Config, build: &BuildMount) -> Result<Server, StartError> {
+        let mut renderings = Renderings::default();
+        let mounts = mounts(config, build, &mut renderings)?;
+        let certificates = certificates(config)?;
         let bound =
             |address: SocketAddr, key: String| listen(address).map_err(|error| ListenError { address, key, error });
         let mut sockets = Vec::new();
@@ -80,8 +98,6 @@ impl Server {
         let admin_socket = bound(config.admin.bind.0, "admin.bind".to_owned())?;
 
         let metrics = Arc::new(Metrics::default());
-        let mut renderings = Renderings::default();
-        let mounts = mounts(config, build, &mut renderings);
         let names: Arc<[Arc<str>]> = config.sources.names().map(Arc::from).collect();
         let history = Arc::new(History::new(names.len(), renderings.len(), config.history.budget.bytes()));
         let broker_thread = Arbiter::new();
@@ -113,19 +129,22 @@ impl Server {
         let admission =
             Admission::new(limits.connections as usize, limits.connections_per_address, limits.exempt_loopback);
 
-        let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let workers = config.worker_threads();
         let mut clients = HttpServer::build()
             .workers(workers)
-            .max_concurrent_connections(limits.connections as usize)
+            // Of each worker. WebSockets are handed over, so these are the connections that are none.
+            .max_concurrent_connections((limits.handshakes as usize).div_ceil(workers))
             .shutdown_timeout(HTTP_SHUTDOWN_SECONDS)
             .disable_signals();
         let mut listening = Vec::new();
-        for (socket, mounts) in sockets.into_iter().zip(mounts) {
+        for ((socket, mounts), certificate) in sockets.into_iter().zip(&mounts).zip(&certificates) {
             let address = address_of(&socket)?;
             listening.push(address);
             let listener = Listener {
-                mounts,
+                mounts: mounts.clone(),
                 admission: admission.clone(),
+                certificate: certificate.clone(),
+                header_bytes: limits.header_bytes.bytes(),
                 handshake_timeout: limits.handshake.0,
                 send_buffer: limits.send_buffer.bytes(),
                 receive_buffer: limits.inbound_bytes.bytes(),
@@ -177,6 +196,8 @@ impl Server {
             operators,
             broker: broker_thread,
             deadline: config.drain.deadline.0,
+            mounts,
+            certificates: certificates.into_iter().flatten().collect(),
             listening,
             admin,
         })
@@ -197,6 +218,28 @@ impl Server {
         &self.shared.metrics
     }
 
+    /// Reads the files again that the settings name: certificates, access tokens. What cannot be read stays as it
+    /// was. Sessions whose token is gone are closed.
+    pub fn reload(&self) {
+        let certificates = self.certificates.iter().map(|certificate| certificate.reload());
+        let tokens = self.mounts.iter().flat_map(|mounts| mounts.iter()).map(|mount| mount.access.reload());
+        let mut good = true;
+        for error in certificates.chain(tokens).filter_map(Result::err) {
+            good = false;
+            log::error!("{error}; what was there before goes on");
+        }
+        for router in self.routers() {
+            router.do_send(Revoke);
+        }
+        if good {
+            log::info!("certificates and access tokens were read again; other settings need a restart");
+        }
+    }
+
+    fn routers(&self) -> Vec<Addr<Router>> {
+        self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
     /// Drains and ends: nobody new, a close frame to every session, then bounded time for the
     /// connections to end by themselves.
     pub async fn stop(self) {
@@ -204,8 +247,7 @@ impl Server {
         self.admission.drain();
         self.clients.pause().await;
         let sessions = self.sessions();
-        let routers = self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for router in routers.values() {
+        for router in self.routers() {
             router.do_send(Drain);
         }
         while self.sessions() > 0 && started.elapsed() < self.deadline {
@@ -239,12 +281,15 @@ fn address_of(socket: &TcpListener) -> Result<SocketAddr, ListenError> {
     socket.local_addr().map_err(|error| ListenError { address: unknown, key: String::new(), error })
 }
 
-/// The mounts of each listener, longest path first.
-fn mounts(config: &Config, build: &BuildMount, renderings: &mut Renderings) -> Vec<Arc<[Arc<MountEntry>]>> {
+/// The mounts of one listener, longest path first.
+type Mounts = Arc<[Arc<MountEntry>]>;
+
+/// The mounts of each listener.
+fn mounts(config: &Config, build: &BuildMount, renderings: &mut Renderings) -> Result<Vec<Mounts>, FileError> {
     let mut number = 0;
-    let mut of_listener = |listener: &crate::config::Listener| {
+    let mut of_listener = |(at, listener): (usize, &crate::config::Listener)| {
         let mut mounts: Vec<Arc<MountEntry>> = Vec::new();
-        for mount in &listener.mounts {
+        for (mount_at, mount) in listener.mounts.iter().enumerate() {
             let values_per_session = config.limits.values_per_session as usize;
             let context = MountContext { values_per_session, sources: mount.sources.len() };
             mounts.push(Arc::new(MountEntry {
@@ -252,13 +297,28 @@ fn mounts(config: &Config, build: &BuildMount, renderings: &mut Renderings) -> V
                 path: mount.path.clone(),
                 dialect: build(&mount.dialect, context, renderings),
                 sources: mount.sources.iter().filter_map(|name| config.sources.number(name)).collect(),
+                access: Access::load(mount, &format!("listeners[{at}].mounts[{mount_at}]"))?,
             }));
             number += 1;
         }
         mounts.sort_by_key(|mount| std::cmp::Reverse(mount.path.len()));
-        mounts.into()
+        Ok(mounts.into())
     };
-    config.listeners.iter().map(&mut of_listener).collect()
+    config.listeners.iter().enumerate().map(&mut of_listener).collect()
+}
+
+/// The certificate of each listener that speaks TLS.
+fn certificates(config: &Config) -> Result<Vec<Option<Arc<Certificate>>>, FileError> {
+    let of_listener = |(at, listener): (usize, &crate::config::Listener)| {
+        listener.tls.as_ref().map(|tls| Certificate::load(tls, format!("listeners[{at}].tls"))).transpose()
+    };
+    config.listeners.iter().enumerate().map(of_listener).collect()
+}
+
+/// Whether the files that the settings name are there and of use.
+pub fn check_files(config: &Config) -> Result<(), FileError> {
+    mounts(config, &dialect::build, &mut Renderings::default())?;
+    certificates(config).map(drop)
 }
 
 /// The admin listener, on a thread of its own: it answers while the workers are busy.

@@ -93,8 +93,16 @@ impl Session {
         }
     }
 
+    /// A ping from the client. Its pong does not go through the context, which gives its output away
+    /// later: a close that came in the same read would overtake it.
+    pub(super) fn pinged(&mut self, payload: &[u8], ctx: &mut SessionContext) {
+        if self.may_say_more(ctx) {
+            self.link.push_control(frame::pong(payload), &self.worker);
+        }
+    }
+
     /// Counts a message or ping; closes the session of a client that sends too many.
-    pub(super) fn may_say_more(&mut self, ctx: &mut SessionContext) -> bool {
+    fn may_say_more(&mut self, ctx: &mut SessionContext) -> bool {
         let now = self.worker.clock.get();
         if self.second != now {
             (self.second, self.messages) = (now, 0);
@@ -114,7 +122,8 @@ impl Session {
             Some(Trouble::Discarded(size)) => self.message(Input::TooBig { size }, ctx),
             Some(Trouble::Fault(fault)) => {
                 self.told(Some(fault.code()), fault.name(), true, 0);
-                self.link.close(frame::close(Some(fault.code()), &fault.to_string()), false, &self.worker);
+                // What was good before the fault keeps its answers: they go first.
+                self.link.close(frame::close(Some(fault.code()), &fault.to_string()), true, &self.worker);
                 ctx.stop();
             }
             None => ctx.stop(),
@@ -190,7 +199,7 @@ impl Session {
                 Ending::TooSlow => codes.too_slow,
                 Ending::Gap => codes.gap,
                 Ending::Dead => codes.dead,
-                Ending::TooManyMessages => codes.limit,
+                Ending::TooManyMessages | Ending::Revoked => codes.limit,
             };
             self.told(Some(code), ending.name(), true, lag);
             self.link.close(frame::close(Some(code), ""), false, &self.worker);

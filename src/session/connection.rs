@@ -7,10 +7,12 @@
 use super::actor::Session;
 use super::link::{Link, Phase};
 use super::scanner::{Limit, Scanner};
+use super::socket::Socket;
 use super::transport::{self, ActorOutput};
 use super::worker::Worker;
 use crate::broker::{MountEntry, SessionRef};
 use crate::dialect::{Dialect, Oversize};
+use crate::server::access::TokenId;
 use bytes::Bytes;
 use std::future::Future;
 use std::net::IpAddr;
@@ -18,7 +20,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::net::TcpStream;
 
 /// Reads of one turn, so that a client that sends without end leaves the thread to others.
 const MAX_READS: usize = 4;
@@ -43,20 +44,24 @@ pub struct Connection {
 /// What the handshake hands over.
 pub struct Handover {
     /// The socket.
-    pub socket: TcpStream,
+    pub socket: Socket,
     /// Bytes of the handshake still to be written: the 101 and answers before it.
     pub to_write: Bytes,
     /// Bytes that came behind the request.
     pub read: Bytes,
     /// Who the client is.
     pub peer: IpAddr,
+    /// The access token that let it in.
+    pub token: Option<Box<TokenId>>,
     /// Released when the connection is over.
     pub place: Box<dyn std::any::Any>,
 }
 
 /// Starts the task of a connection on this thread.
 pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Dialect>, handover: Handover) {
-    let link = Rc::new(Link::new(handover.socket, handover.to_write, handover.peer, worker.clock.get()));
+    let mut link = Link::new(handover.socket, handover.to_write, handover.peer, worker.clock.get());
+    link.token = handover.token;
+    let link = Rc::new(link);
     let (number, opened) = worker.sessions.borrow_mut().open(worker.number, link.clone(), mount.clone());
     let manners = mount.dialect.manners();
     let discard_up_to = match manners.oversize {

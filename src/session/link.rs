@@ -6,19 +6,19 @@
 //! last write said "not now", so the connection task will be woken, or that task is about to run.
 
 use super::scanner::{Fault, Item};
+use super::socket::Socket;
 use super::transport::Trouble;
 use super::worker::Worker;
 use crate::broker::{MAX_CHUNKS, Outbox};
+use crate::server::access::TokenId;
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::ReadBuf;
 
 /// Chunks that most writes have at most; more take the longer way.
 const FEW_CHUNKS: usize = 16;
@@ -36,7 +36,7 @@ pub enum Phase {
 
 /// The shared part of one connection.
 pub struct Link {
-    socket: RefCell<TcpStream>,
+    socket: RefCell<Socket>,
     outbox: RefCell<Outbox>,
     /// The connection task's, from its first turn on.
     waker: RefCell<Option<Waker>>,
@@ -54,16 +54,18 @@ pub struct Link {
     pub opened: Instant,
     /// Who the client is, for logs.
     pub peer: IpAddr,
+    /// The access token that let the client in.
+    pub token: Option<Box<TokenId>>,
 }
 
 impl Link {
     /// A link over a socket on which the handshake is done; `first` is what the handshake left to
     /// be written.
-    pub fn new(socket: TcpStream, first: Bytes, peer: IpAddr, now: u32) -> Link {
+    pub fn new(socket: impl Into<Socket>, first: Bytes, peer: IpAddr, now: u32) -> Link {
         let mut outbox = Outbox::default();
         outbox.push_control(first);
         Link {
-            socket: RefCell::new(socket),
+            socket: RefCell::new(socket.into()),
             outbox: RefCell::new(outbox),
             waker: RefCell::new(None),
             inbound: RefCell::default(),
@@ -75,6 +77,7 @@ impl Link {
             progressed: Cell::new(now),
             opened: Instant::now(),
             peer,
+            token: None,
         }
     }
 
@@ -95,7 +98,8 @@ impl Link {
 
     /// Seconds for which bytes have waited and none has left.
     pub fn stalled_for(&self, now: u32) -> u32 {
-        if self.outbox.borrow().is_empty() { 0 } else { now.saturating_sub(self.progressed.get()) }
+        let all_left = self.outbox.borrow().is_empty() && self.socket.borrow().is_flushed();
+        if all_left { 0 } else { now.saturating_sub(self.progressed.get()) }
     }
 
     /// Bytes that wait for the socket.
@@ -239,7 +243,29 @@ impl Link {
                 None => return false,
             }
         }
-        true
+        self.flush_socket(worker)
+    }
+
+    /// Sends what the socket has taken and not sent: TLS keeps some. True when it has all left.
+    fn flush_socket(&self, worker: &Worker) -> bool {
+        let mut socket = self.socket.borrow_mut();
+        if socket.is_flushed() {
+            return true;
+        }
+        let waker = self.waker.borrow();
+        let Some(waker) = waker.as_ref() else { return false };
+        match socket.poll_flush(&mut Context::from_waker(waker)) {
+            Poll::Ready(Ok(())) => {
+                self.progressed.set(worker.clock.get());
+                true
+            }
+            Poll::Ready(Err(_)) => {
+                self.phase.set(Phase::Over);
+                waker.wake_by_ref();
+                false
+            }
+            Poll::Pending => false,
+        }
     }
 
     /// One write to the socket. `None`: it takes nothing now (the connection task will be woken),
@@ -249,7 +275,7 @@ impl Link {
         // Before the connection task's first turn there is nobody to wake.
         let mut context = Context::from_waker(waker.as_ref()?);
         let mut socket = self.socket.borrow_mut();
-        match Pin::new(&mut *socket).poll_write_vectored(&mut context, slices) {
+        match socket.poll_write(&mut context, slices) {
             Poll::Ready(Ok(written)) if written > 0 => {
                 self.progressed.set(worker.clock.get());
                 worker.counters.wrote(written);
@@ -281,12 +307,12 @@ impl Link {
 
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
-        let polled = Pin::new(&mut *self.socket.borrow_mut()).poll_read(cx, &mut buffer);
+        let polled = self.socket.borrow_mut().poll_read(cx, &mut buffer);
         polled.map_ok(|()| buffer.filled().len())
     }
 
     pub(super) fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.socket.borrow_mut()).poll_shutdown(cx)
+        self.socket.borrow_mut().poll_shutdown(cx)
     }
 
     /// Any inbound frame is life.
@@ -315,6 +341,7 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::time::Duration;
+    use tokio::net::TcpStream;
 
     /// A connection task that only counts how often it is woken.
     #[derive(Default)]

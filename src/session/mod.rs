@@ -18,12 +18,14 @@ mod actor;
 mod connection;
 mod link;
 pub mod scanner;
+mod socket;
 mod transport;
 mod worker;
 
 pub use actor::{ChangeApplied, End, Ring, Session};
 pub use connection::{Connection, Handover, spawn};
 pub use link::{Link, Phase};
+pub use socket::Socket;
 pub use worker::{Counters, SessionLimits, Shared, Worker};
 
 /// Changes of subscription that may wait for an earlier one of the same session.

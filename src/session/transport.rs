@@ -91,11 +91,7 @@ impl StreamHandler<Inbound> for Session {
         match inbound {
             Ok(ws::Message::Text(text)) => self.message(Input::Text(&text), ctx),
             Ok(ws::Message::Binary(bytes)) => self.message(Input::Binary(&bytes), ctx),
-            Ok(ws::Message::Ping(payload)) => {
-                if self.may_say_more(ctx) {
-                    ctx.pong(&payload);
-                }
-            }
+            Ok(ws::Message::Ping(payload)) => self.pinged(&payload, ctx),
             Ok(ws::Message::Close(reason)) => self.client_closes(reason.map(|reason| reason.code.into()), ctx),
             Ok(ws::Message::Pong(_) | ws::Message::Nop | ws::Message::Continuation(_)) => {}
             Err(_) => self.trouble(ctx),

@@ -6,11 +6,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::handshake::client::Request;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tokio_tungstenite::tungstenite::{Bytes, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
 
 pub const WELCOME: &str = r#"{"type":"welcome","message":"Please send registration message to begin receiving events","format":{"type":"register","filters":{"types":[],"account_ids":[],"asset_codes":[],"min_amount":""}}}"#;
 
@@ -24,9 +27,14 @@ pub enum Got {
     Gone,
 }
 
+/// What carries the frames.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
 /// One connection.
 pub struct Client {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Box<dyn Stream>>,
 }
 
 /// What is read of an event.
@@ -55,12 +63,19 @@ impl Client {
     }
 
     pub async fn try_connect(address: SocketAddr) -> Option<Client> {
-        let connect = async {
-            let stream = TcpStream::connect(address).await.ok()?;
-            let (socket, _) = tokio_tungstenite::client_async(format!("ws://{address}/ws"), stream).await.ok()?;
-            Some(Client { socket })
-        };
-        timeout(PATIENCE, connect).await.expect("a handshake takes less")
+        let stream = timeout(PATIENCE, TcpStream::connect(address)).await.expect("a connection takes less").ok()?;
+        let request = format!("ws://{address}/ws").into_client_request().expect("it is an address");
+        Client::try_over(Box::new(stream), request).await.ok()
+    }
+
+    /// Shakes hands with a request of one's own; else the status of the refusal, 0 where there is none.
+    pub async fn try_over(stream: Box<dyn Stream>, request: Request) -> Result<Client, u16> {
+        let shake = tokio_tungstenite::client_async(request, stream);
+        match timeout(PATIENCE, shake).await.expect("a handshake takes less") {
+            Ok((socket, _)) => Ok(Client { socket }),
+            Err(Error::Http(answer)) => Err(answer.status().as_u16()),
+            Err(_) => Err(0),
+        }
     }
 
     pub async fn register(&mut self, filters: &Value) {

@@ -258,7 +258,7 @@ pub fn listening(process: &Process) -> Option<(SocketAddr, SocketAddr)> {
     let line = lines.into_iter().find(|line| line["message"] == "listening")?;
     let clients = match &line["clients"] {
         Value::Array(list) => list[0].as_str()?.to_owned(),
-        other => other.as_str()?.trim_matches(['[', ']']).split(',').next()?.to_owned(),
+        other => other.as_str()?.strip_prefix('[')?.strip_suffix(']')?.split(',').next()?.to_owned(),
     };
     Some((clients.parse().ok()?, line["admin"].as_str()?.parse().ok()?))
 }

@@ -217,7 +217,13 @@ mod tests {
         let broker = Broker::new(history.clone(), metrics.clone(), Arc::new([Arc::from("a")])).start();
         let worker = Rc::new(Worker::new(Arc::new(Shared::for_tests(history, broker, metrics)), 3));
         let dialect = flow::FlowMount::new(flow::Config::default(), Default::default(), &mut Renderings::default());
-        let mount = MountEntry { number: 0, path: "/ws".into(), dialect: Arc::new(dialect), sources: Arc::new([0]) };
+        let mount = MountEntry {
+            number: 0,
+            path: "/ws".into(),
+            dialect: Arc::new(dialect),
+            sources: Arc::new([0]),
+            access: Default::default(),
+        };
         let mount = Arc::new(mount);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();

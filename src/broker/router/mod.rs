@@ -9,10 +9,12 @@
 mod census;
 mod fan_out;
 mod feed;
+mod revoke;
 mod sessions;
 mod tick;
 
 pub use census::{Census, SessionReport, SortBy, TakeCensus, WorkerCount};
+pub use revoke::Revoke;
 pub use sessions::{Lags, MountEntry, SessionRef, Sessions};
 
 use super::actor::{Advanced, Join};

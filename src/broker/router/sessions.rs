@@ -5,6 +5,7 @@ use crate::broker::index::Index;
 use crate::broker::{RenderingId, StreamEntry, Subscription};
 use crate::dialect::{Change, Mount};
 use crate::event::{KindSet, SourceNumber};
+use crate::server::access::Access;
 use crate::session::{Link, Session};
 use actix::Addr;
 use slab::Slab;
@@ -42,6 +43,8 @@ pub struct MountEntry {
     pub dialect: Arc<dyn Mount>,
     /// The sources whose events it shows.
     pub sources: Arc<[SourceNumber]>,
+    /// Who may connect.
+    pub access: Access,
 }
 
 /// One connection's place in its thread.

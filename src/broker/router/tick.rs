@@ -104,7 +104,13 @@ mod tests {
         let link = Rc::new(Link::new(socket, Bytes::new(), peer.ip(), 0));
         link.flush(&worker);
         let dialect = flow::FlowMount::new(flow::Config::default(), Default::default(), &mut Renderings::default());
-        let mount = MountEntry { number: 0, path: "/ws".into(), dialect: Arc::new(dialect), sources: Arc::new([0]) };
+        let mount = MountEntry {
+            number: 0,
+            path: "/ws".into(),
+            dialect: Arc::new(dialect),
+            sources: Arc::new([0]),
+            access: Default::default(),
+        };
         let mut sessions = worker.sessions.borrow_mut();
         let (session, _) = sessions.open(0, link.clone(), Arc::new(mount));
         let mut needed = Vec::new();

@@ -35,6 +35,7 @@ enum Code {
     InvalidFilter,
     RegistrationTimeout,
     TooSlow,
+    Unauthorized,
 }
 
 #[derive(Serialize)]
@@ -134,6 +135,10 @@ impl Session {
             Ending::TooManyMessages => {
                 let message = "too many messages in a second; send fewer";
                 self.leave(Code::InvalidMessage, message, codes.limit, "too many messages", output);
+            }
+            Ending::Revoked => {
+                let message = "the access token is no longer valid; connect with another";
+                self.leave(Code::Unauthorized, message, codes.limit, "access revoked", output);
             }
         }
     }

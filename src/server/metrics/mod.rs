@@ -66,6 +66,7 @@ pub struct Metrics {
     opened: Counters<1>,
     closed: Counters<3>,
     refused: Counters<1>,
+    arrived: Gauge,
     ledgers: Counters<1>,
     events: Counters<2>,
     frames_queued: Counters<1>,
@@ -129,6 +130,7 @@ impl Default for Metrics {
             opened: registered(r, "sessions_opened", "Sessions opened"),
             closed: registered(r, "sessions_closed", "Sessions closed, by close code and reason"),
             refused: registered(r, "connections_refused", "Connections refused before they became sessions"),
+            arrived: registered(r, "connections_arrived", "Connections that are no WebSockets, or not yet"),
             ledgers: registered(r, "ledgers", "Ledgers taken from a source"),
             events: registered(r, "events", "Events taken from a source, before filtering"),
             frames_queued: registered(r, "frames_queued", "Events queued to clients whose filters they match"),
@@ -194,6 +196,20 @@ impl Metrics {
         if self.may_tell_refusals() {
             let count = self.refusals_untold.swap(0, Ordering::Relaxed);
             log::warn!(reason = refusal.name(), peer:% = peer, count = count; "connections refused; this is the latest");
+        }
+    }
+
+    /// A connection was accepted that has not asked for anything yet.
+    pub fn connection_arrived(&self) {
+        self.arrived.inc();
+    }
+
+    /// It has become a session or is gone. That nothing was asked for is counted and not told: those who look
+    /// whether a port is open do it all the time.
+    pub fn connection_left(&self, asked: bool) {
+        self.arrived.dec();
+        if !asked {
+            self.refused.get_or_create(&[label("reason", Refusal::NoRequest.name())]).inc();
         }
     }
 

@@ -1,0 +1,24 @@
+//! Sessions that lost their right: the mount's tokens were read again and theirs is gone.
+
+use super::Router;
+use crate::dialect::Ending;
+use actix::{Context, Handler, Message};
+
+/// Close every session whose token its mount no longer knows.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Revoke;
+
+impl Handler<Revoke> for Router {
+    type Result = ();
+    fn handle(&mut self, _: Revoke, _: &mut Context<Self>) {
+        let mut sessions = self.worker.sessions.borrow_mut();
+        for slot in sessions.slots() {
+            let lost =
+                sessions.slot(slot).is_some_and(|slot| !slot.mount.access.still_allows(slot.link.token.as_deref()));
+            if lost {
+                sessions.end(slot, Ending::Revoked, 0);
+            }
+        }
+    }
+}

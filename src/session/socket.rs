@@ -1,0 +1,103 @@
+//! A client's socket, plain or TLS: the same to whoever reads and writes it.
+
+use actix_tls::accept::rustls_0_23::TlsStream;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+/// Plain text that a TLS session takes before it must have been sent. What waits there is outside of
+/// the outbox, so it is about what the TLS layer needs for one write, and no more.
+const TLS_BUFFER: usize = 64 << 10;
+
+/// One client's socket.
+pub enum Socket {
+    /// Of `ws://`.
+    Plain(TcpStream),
+    /// Of `wss://`. Boxed: it is large, and paid for only by those who use it.
+    Tls(Box<Tls>),
+}
+
+/// A TLS session over its socket.
+pub struct Tls {
+    stream: TlsStream<TcpStream>,
+    /// Bytes that were written may not have left.
+    unsent: bool,
+}
+
+impl From<TcpStream> for Socket {
+    fn from(socket: TcpStream) -> Socket {
+        Socket::Plain(socket)
+    }
+}
+
+impl From<TlsStream<TcpStream>> for Socket {
+    fn from(mut stream: TlsStream<TcpStream>) -> Socket {
+        stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
+        Socket::Tls(Box::new(Tls { stream, unsent: false }))
+    }
+}
+
+impl Socket {
+    /// Writes what the socket takes now. Bytes that count as written may still have to be flushed.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Socket::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, slices),
+            Socket::Tls(tls) => {
+                // What was taken before goes first, and must have left: else each client that does not
+                // read would hold a whole buffer more.
+                ready!(tls.poll_flush(cx))?;
+                let written = ready!(Pin::new(&mut tls.stream).poll_write_vectored(cx, slices))?;
+                tls.unsent = true;
+                match tls.poll_flush(cx) {
+                    Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+                    // What is left is flushed before the next write, or when the socket allows.
+                    Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(written)),
+                }
+            }
+        }
+    }
+
+    /// Sends what was taken and has not left.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Plain(_) => Poll::Ready(Ok(())),
+            Socket::Tls(tls) => tls.poll_flush(cx),
+        }
+    }
+
+    /// Whether all that was taken has left.
+    pub fn is_flushed(&self) -> bool {
+        match self {
+            Socket::Plain(_) => true,
+            Socket::Tls(tls) => !tls.unsent,
+        }
+    }
+
+    /// Reads what has come.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Plain(socket) => Pin::new(socket).poll_read(cx, buffer),
+            Socket::Tls(tls) => Pin::new(&mut tls.stream).poll_read(cx, buffer),
+        }
+    }
+
+    /// Ends our side.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Socket::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
+            Socket::Tls(tls) => Pin::new(&mut tls.stream).poll_shutdown(cx),
+        }
+    }
+}
+
+impl Tls {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unsent {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unsent = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
