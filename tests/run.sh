@@ -190,6 +190,7 @@ if start_demo "$work/demo" ledgercast serve --bind 127.0.0.1:0 --admin 127.0.0.1
   step "client: Chromium, the guide's flow and our page" node tests/clients/browser.js
   step "the banner's commands" python3 tests/clients/banner_commands.py "$work/demo"
   step "the operators' endpoints" operators
+  step "the metrics, read by Prometheus's parser" python3 tests/clients/metrics.py
   stop_demo || failed+=("the end of the demo")
 else
   failed+=("the start of the demo")

@@ -1,20 +1,21 @@
 //! Puts the parts together, and takes them apart again in the right order.
 
 use super::access::Access;
-use super::admin::{self, Admin, SourceHealth, SourceState};
+use super::admin::{self, Admin, RecentLedger, SourceHealth};
 use super::admission::Admission;
 use super::listener::Listener;
 use super::metrics::Metrics;
 use super::name_thread;
 use super::tls::{Certificate, FileError};
-use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings, Revoke, Router};
+use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings, Revoke, Router, TakeCensus};
 use crate::config::Config;
 use crate::dialect::{self, DialectConfig, Mount, MountContext};
 use crate::session::{SessionLimits, Shared};
-use crate::source::{self, SourceHandle, SourceStatus, State};
-use actix::{Actor, Addr, Arbiter};
+use crate::source::{self, RECENT, SourceHandle, SourceStatus};
+use actix::{Actor, Addr, Arbiter, Recipient};
 use actix_server::{Server as HttpServer, ServerHandle};
 use actix_web::App;
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU16;
@@ -179,8 +180,12 @@ impl Server {
 
         let admin = address_of(&admin_socket)?;
         let health = Health {
-            sources: sources.iter().map(|source| source.status.clone()).collect(),
+            sources: {
+                let endpoints = config.sources.0.iter().map(|(_, settings)| settings.ledger.endpoints());
+                sources.iter().map(|source| source.status.clone()).zip(endpoints).collect()
+            },
             admission: admission.clone(),
+            shared: shared.clone(),
         };
         let operators = operators(admin_socket, Admin { health: Arc::new(health), metrics })?;
         Ok(Server {
@@ -232,7 +237,7 @@ impl Server {
     }
 
     fn routers(&self) -> Vec<Addr<Router>> {
-        self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// Drains and ends: nobody new, a close frame to every session, then bounded time for the
@@ -337,29 +342,22 @@ fn operators(socket: TcpListener, admin: Admin) -> Result<ServerHandle, ListenEr
 
 /// What the admin listener asks.
 struct Health {
-    sources: Vec<Arc<SourceStatus>>,
+    /// With the addresses that they ask.
+    sources: Vec<(Arc<SourceStatus>, Vec<String>)>,
     admission: Arc<Admission>,
+    shared: Arc<Shared>,
 }
 
 impl admin::Health for Health {
     fn sources(&self) -> Vec<SourceHealth> {
-        let health = |status: &Arc<SourceStatus>| {
+        let health = |(status, endpoints): &(Arc<SourceStatus>, Vec<String>)| {
             let known = status.snapshot();
             SourceHealth {
-                name: status.name.to_string(),
-                state: match known.state {
-                    State::Starting => SourceState::Opening,
-                    State::Live => SourceState::Live,
-                    State::CatchingUp => SourceState::CatchingUp,
-                    State::Failing => SourceState::Retrying,
-                    State::Stopped => SourceState::Stopped,
-                },
-                last_ledger: known.last_ledger,
+                name: status.name.clone(),
+                endpoints: endpoints.clone(),
                 last_ledger_age: known.last_posted.map(|posted| posted.elapsed()),
                 stale_after: Some(STALE_AFTER),
-                behind: known.newest_ledger.zip(known.last_ledger).map(|(newest, last)| newest.saturating_sub(last)),
-                last_error: known.last_error.filter(|_| known.state == State::Failing).map(|(error, _)| error),
-                rpc_errors: known.errors.into_iter().collect(),
+                known,
             }
         };
         self.sources.iter().map(health).collect()
@@ -369,7 +367,25 @@ impl admin::Health for Health {
         self.admission.is_draining()
     }
 
-    fn recent(&self) -> Vec<(String, Vec<source::Recent>)> {
-        self.sources.iter().map(|status| (status.name.to_string(), status.recent())).collect()
+    fn connections(&self) -> usize {
+        self.admission.open()
+    }
+
+    fn recent(&self) -> Vec<(String, Vec<RecentLedger>)> {
+        let of_source = |(status, _): &(Arc<SourceStatus>, Vec<String>)| {
+            let routed: HashMap<u64, Option<u64>> =
+                // Newest last: after a reset of the network a number may come twice.
+                self.shared.history.routed_at(status.number, RECENT).into_iter().rev().collect();
+            let recent = status.recent().into_iter();
+            let with_routed = recent
+                .map(|posted| RecentLedger { posted, routed_nanos: routed.get(&posted.ledger).copied().flatten() });
+            (status.name.clone(), with_routed.collect())
+        };
+        self.sources.iter().map(of_source).collect()
+    }
+
+    fn workers(&self) -> Vec<(u16, Recipient<TakeCensus>)> {
+        let routers = self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner);
+        routers.iter().map(|(number, router)| (*number, router.clone().recipient())).collect()
     }
 }

@@ -37,6 +37,7 @@ struct Ended {
     code: Option<u16>,
     reason: &'static str,
     by_us: bool,
+    /// Ledgers that the session was behind.
     lag: u64,
 }
 
@@ -131,7 +132,8 @@ impl Session {
 
     /// The client closes: the same code goes back, after what is on its way.
     pub(super) fn client_closes(&mut self, code: Option<u16>, ctx: &mut SessionContext) {
-        self.told(code, "client", false, 0);
+        let lag = self.worker.sessions.borrow().ledgers_behind(self.number);
+        self.told(code, "client", false, lag);
         self.link.close(frame::close(code, ""), true, &self.worker);
         ctx.stop();
     }
@@ -231,19 +233,20 @@ impl Actor for Session {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         let mut sessions = self.worker.sessions.borrow_mut();
+        let lag = sessions.ledgers_behind(self.number);
         if let Some(slot) = sessions.slot_of(self.number) {
             slot.session = None;
             sessions.unsubscribe(self.number.slot);
         }
-        let ended = self.ended.take().unwrap_or(Box::new(Ended { code: None, reason: "gone", by_us: false, lag: 0 }));
+        let ended = self.ended.take().unwrap_or(Box::new(Ended { code: None, reason: "gone", by_us: false, lag }));
         self.worker.shared.metrics.session_closed(Closed {
             dialect: self.mount.dialect.manners().name,
-            session: self.number.number,
+            session: self.number,
             peer: &self.link.peer,
             code: ended.code,
             reason: ended.reason,
             by_us: ended.by_us,
-            lag: ended.lag,
+            lag_ledgers: ended.lag,
             lived: self.link.opened.elapsed(),
         });
     }

@@ -68,7 +68,7 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
         Oversize::Close => 0,
         Oversize::Discard { up_to } => up_to,
     };
-    worker.shared.metrics.session_opened(manners.name, number.number, &link.peer);
+    worker.shared.metrics.session_opened(manners.name, number, &link.peer);
     let limit = Limit { max_message: mount.dialect.max_message(), discard_up_to };
     let session = Session::new(worker.clone(), link.clone(), mount, dialect, number, opened);
     let mut connection = Connection {

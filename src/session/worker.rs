@@ -4,6 +4,7 @@ use crate::broker::{Bound, Broker, History, Renderings, Router, Sessions};
 use crate::server::metrics::Metrics;
 use actix::Addr;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -38,8 +39,8 @@ pub struct Shared {
     pub mounts: Vec<&'static str>,
     /// Where the threads' counts go, once a second.
     pub metrics: Arc<Metrics>,
-    /// Every thread's Router, once it runs.
-    pub routers: Mutex<Vec<Addr<Router>>>,
+    /// Every thread's Router by its number, once it runs.
+    pub routers: Mutex<BTreeMap<u16, Addr<Router>>>,
     /// The number of the next thread.
     pub next_worker: AtomicU16,
 }
@@ -131,7 +132,7 @@ impl Worker {
 
     /// Notes the thread's Router, once.
     pub fn set_router(&self, router: Addr<Router>) {
-        self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).push(router.clone());
+        self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.number, router.clone());
         let _ = self.router.set(router);
     }
 
@@ -145,7 +146,7 @@ impl Worker {
             metrics.inbound_messages(dialect, counters.messages.take());
         }
         let sessions = self.sessions.borrow();
-        metrics.worker(self.number.into(), sessions.lagging(), sessions.waiting_bytes());
+        metrics.worker(self.number.into(), sessions.lags(), sessions.waiting_bytes());
     }
 
     /// Tells the Router that a lagging session can take more.

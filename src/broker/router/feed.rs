@@ -112,7 +112,7 @@ impl Router {
                     return Fed::Enough;
                 }
                 Read::Gone => {
-                    let behind = self.head.saturating_sub(at.sequence);
+                    let behind = at.ledgers_behind(self.head);
                     sessions.end(slot, Ending::TooSlow, behind);
                     return Fed::Enough;
                 }

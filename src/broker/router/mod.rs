@@ -6,14 +6,16 @@
 //! Work goes in slices: 512 sessions of the ledger under way, then a share for lagging sessions,
 //! then the thread's other tasks. A change is applied between two ledgers only.
 
+mod census;
 mod fan_out;
 mod feed;
 mod revoke;
 mod sessions;
 mod tick;
 
+pub use census::{Census, SessionReport, SortBy, TakeCensus, WorkerCount};
 pub use revoke::Revoke;
-pub use sessions::{MountEntry, SessionRef, Sessions};
+pub use sessions::{Lags, MountEntry, SessionRef, Sessions};
 
 use super::actor::{Advanced, Join};
 use super::history::{Begin, Position, Read};

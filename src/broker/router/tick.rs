@@ -36,7 +36,7 @@ impl Router {
                         }
                     }
                     Need::End(ending) => {
-                        let behind = found.lag.as_ref().map_or(0, |lag| self.head.saturating_sub(lag.at.sequence));
+                        let behind = found.ledgers_behind(self.head);
                         sessions.end(slot, ending, behind);
                     }
                     Need::GiveUp => found.link.give_up(),

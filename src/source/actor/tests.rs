@@ -312,7 +312,7 @@ async fn the_wrong_network_is_refused() {
     let wrong = Setup { url, ..setup };
     let source = wrong.start(None);
     until("an error", || source.status.snapshot().errors.contains_key("wrong_network")).await;
-    let (text, _) = source.status.snapshot().last_error.unwrap();
+    let text = source.status.snapshot().last_error.unwrap().what;
     assert!(text.contains("\"another\"") && text.contains("network_passphrase"), "{text}");
     source.stop().await;
     assert!(wrong.ledgers().is_empty());
