@@ -135,7 +135,7 @@ limits:
                 "zebra: 100",
                 "12:3: unknown key `zebra` in limits; there is `connections`, `connections_per_address`, \
                  `messages_per_second`, `values_per_session`, `inbound_bytes`, `stall`, `outbox`, `send_buffer`, `handshake`, \
-                 `trusted_proxies`, `exempt_loopback`",
+                 `trusted_proxies`, `exempt_loopback`, `outbox_total`, `waiting_changes`",
             ),
             (
                 "flow, path: /ws",

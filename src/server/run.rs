@@ -54,6 +54,7 @@ pub struct Server {
     operators: ServerHandle,
     broker: Arbiter,
     deadline: Duration,
+    spread: Duration,
     /// Where clients connect, in the order of the settings; port 0 is resolved.
     pub listening: Vec<SocketAddr>,
     /// Where the admin listener is.
@@ -90,6 +91,7 @@ impl Server {
             Broker::start_in_arbiter(&broker_thread.handle(), move |_| broker)
         };
         let limits = &config.limits;
+        let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let shared = Arc::new(Shared {
             history,
             renderings,
@@ -98,6 +100,8 @@ impl Server {
                 outbox: Bound::of(limits.outbox.bytes()),
                 stall: limits.stall.0,
                 messages_per_second: limits.messages_per_second,
+                waiting_changes: limits.waiting_changes as usize,
+                outboxes: limits.outbox_total.bytes() / workers.max(1),
             },
             mounts: {
                 let mut all: Vec<_> = mounts.iter().flat_map(|mounts| mounts.iter()).collect();
@@ -112,7 +116,6 @@ impl Server {
         let admission =
             Admission::new(limits.connections as usize, limits.connections_per_address, limits.exempt_loopback);
 
-        let workers = config.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let mut clients = HttpServer::build()
             .workers(workers)
             .max_concurrent_connections(limits.connections as usize)
@@ -172,6 +175,7 @@ impl Server {
             operators,
             broker: broker_thread,
             deadline: config.drain.deadline.0,
+            spread: config.drain.spread.0,
             listening,
             admin,
         })
@@ -192,8 +196,8 @@ impl Server {
         &self.shared.metrics
     }
 
-    /// Drains and ends: nobody new, a close frame to every session, then bounded time for the
-    /// connections to end by themselves.
+    /// Drains and ends: nobody new, close frames to the sessions one after the other, and bounded
+    /// time from now on for the connections to end by themselves.
     pub async fn stop(self) {
         let started = Instant::now();
         self.admission.drain();
@@ -201,7 +205,7 @@ impl Server {
         let sessions = self.sessions();
         let routers = self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         for router in &routers {
-            router.do_send(Drain);
+            router.do_send(Drain { spread: self.spread });
         }
         while self.sessions() > 0 && started.elapsed() < self.deadline {
             tokio::time::sleep(DRAIN_STEP).await;

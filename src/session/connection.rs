@@ -57,6 +57,7 @@ pub struct Handover {
 /// Starts the task of a connection on this thread.
 pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Dialect>, handover: Handover) {
     let link = Rc::new(Link::new(handover.socket, handover.to_write, handover.peer, worker.clock.get()));
+    link.begin_count(worker);
     let (number, opened) = worker.sessions.borrow_mut().open(worker.number, link.clone(), mount.clone());
     let manners = mount.dialect.manners();
     let discard_up_to = match manners.oversize {
@@ -187,6 +188,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // First the actor, whose `stopped` looks its slot up.
         self.actor = None;
+        self.link.end_count(&self.worker);
         self.worker.sessions.borrow_mut().close(self.number);
     }
 }

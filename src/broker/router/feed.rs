@@ -157,6 +157,10 @@ impl Router {
                 Some(refused) if taken > 0 || !announced => Position { sequence: entry.sequence, event: refused.event },
                 _ => Position { sequence: entry.sequence, event: from },
             };
+            if taken < frames.len() {
+                // No room, in this outbox or in all together: bytes wait, or the socket wakes its task.
+                return Fed::Enough;
+            }
         }
     }
 }

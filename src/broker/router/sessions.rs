@@ -293,11 +293,6 @@ impl Sessions {
         self.slots.iter().filter(|(_, slot)| slot.lag.is_some()).count()
     }
 
-    /// Bytes that wait in all outboxes.
-    pub fn waiting_bytes(&self) -> usize {
-        self.slots.iter().map(|(_, slot)| slot.link.waiting()).sum()
-    }
-
     /// Ledgers were passed over: what opens now begins after them.
     pub fn skip_to(&mut self, head: u64, events: Vec<u64>) {
         self.head = head;
