@@ -2,7 +2,7 @@
 
 use crate::broker::history::{Opened, Position};
 use crate::broker::index::Index;
-use crate::broker::{RenderingId, StreamEntry, Subscription};
+use crate::broker::{Clause, RenderingId, StreamEntry, Subscription};
 use crate::dialect::{Change, Mount};
 use crate::event::{KindSet, SourceNumber};
 use crate::session::{Link, Session};
@@ -214,6 +214,7 @@ impl Sessions {
 
     /// Puts a session into its group or the index.
     pub fn enter(&mut self, slot: u32, subscription: Subscription) {
+        debug_assert!(subscription.clauses.iter().all(Clause::is_sorted), "dialects sort the lists of their clauses");
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
         let sources = entry.mount.sources.clone();
         match subscription.everything_of() {
