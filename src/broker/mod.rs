@@ -37,8 +37,8 @@ pub use index::{Hit, Index};
 pub use outbox::{Bound, MAX_CHUNKS, Outbox};
 pub use rendering::{Render, RenderingId, Renderings};
 pub use router::{
-    Advance, Apply, Census, Drain, Feed, Lags, MountEntry, Revoke, Router, SessionRef, SessionReport, Sessions, SortBy,
-    TakeCensus, WorkerCount,
+    Advance, Apply, Census, Drain, Feed, Lags, MountEntry, OUTBOX_TOTAL, Revoke, Router, SessionRef, SessionReport,
+    Sessions, SortBy, TakeCensus, WorkerCount,
 };
 
 use crate::event::LedgerBatch;

@@ -242,11 +242,21 @@ impl Checks {
             ("limits", "handshake", limits.handshake.0.is_zero()),
             ("limits", "handshakes", limits.handshakes == 0),
             ("limits", "header_bytes", limits.header_bytes.0 == 0),
+            ("limits", "outbox_total", limits.outbox_total.0 == 0),
+            ("limits", "waiting_changes", limits.waiting_changes == 0),
             ("history", "budget", config.history.budget.0 == 0),
         ] {
             if zero {
                 self.tell(path!(section, key), "is 0; write more, or leave it out for the default");
             }
+        }
+        if limits.outbox_total < limits.outbox {
+            let message = "is less than limits.outbox, which one client may take; write more";
+            self.tell(path!("limits", "outbox_total"), message);
+        }
+        if config.drain.spread > config.drain.deadline {
+            let message = "is longer than drain.deadline, by which all must be gone; write less";
+            self.tell(path!("drain", "spread"), message);
         }
         if config.workers == Some(0) {
             self.tell(path!("workers"), "is 0; write at least 1, or leave it out for one for each processor");

@@ -136,7 +136,7 @@ limits:
                 "12:3: unknown key `zebra` in limits; there is `connections`, `connections_per_address`, \
                  `messages_per_second`, `values_per_session`, `inbound_bytes`, `stall`, `outbox`, `send_buffer`, `handshake`, \
                  `handshakes`, `header_bytes`, \
-                 `trusted_proxies`, `exempt_loopback`",
+                 `trusted_proxies`, `exempt_loopback`, `outbox_total`, `waiting_changes`",
             ),
             (
                 "flow, path: /ws",

@@ -138,6 +138,13 @@ settings! {
         /// Whether connections from this machine are free of `connections_per_address`. Default true: load
         /// tests and local proxies all come from one address.
         pub exempt_loopback: bool = true,
+        /// Bytes that may wait in front of all sockets together, a part for each of `workers`. Beyond, nothing is
+        /// queued and clients that lag are fed straight from history; if that lasts, the slowest are closed first.
+        /// Default 512MiB: 2000 clients with a full outbox; more than the memory behind it, since they share it.
+        pub outbox_total: Size = Size::mib(512),
+        /// Changes of filters that may wait for an earlier one of the same client. Default 16: nobody in earnest
+        /// has more under way, and each is held in memory; a further one is refused, the connection goes on.
+        pub waiting_changes: u32 = 16,
     }
 }
 
@@ -156,6 +163,9 @@ settings! {
         /// How long clients have to take what waits for them and say goodbye when the process is asked to
         /// stop. Default 10s: less than the 30 s after which service managers kill.
         pub deadline: Time = Time::secs(10),
+        /// The time over which clients are told, evenly, from the first moment on; at most `deadline`. Default 3s: so
+        /// 50000 clients do not come back elsewhere in the same instant, and the last still have most of `deadline`.
+        pub spread: Time = Time::secs(3),
     }
 }
 

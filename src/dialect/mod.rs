@@ -89,7 +89,7 @@ pub enum Input<'a> {
     Alarm,
     /// A change of subscription took effect and its answer is on its way.
     Applied,
-    /// More changes wait than the session may have ([`crate::session::MAX_WAITING_CHANGES`]); this one was not taken.
+    /// More changes wait than the session may have (`limits.waiting_changes`); this one was not taken.
     TooManyChanges,
     /// The session is about to be closed: say so in the dialect's own words, ending with [`Action::Close`].
     Ending(Ending),

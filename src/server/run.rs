@@ -70,6 +70,7 @@ pub struct Server {
     deadline: Duration,
     mounts: Vec<Mounts>,
     certificates: Vec<Arc<Certificate>>,
+    spread: Duration,
     /// Where clients connect, in the order of the settings; port 0 is resolved.
     pub listening: Vec<SocketAddr>,
     /// Where the admin listener is.
@@ -107,6 +108,7 @@ impl Server {
             Broker::start_in_arbiter(&broker_thread.handle(), move |_| broker)
         };
         let limits = &config.limits;
+        let workers = config.worker_threads();
         let shared = Arc::new(Shared {
             history,
             renderings,
@@ -115,6 +117,8 @@ impl Server {
                 outbox: Bound::of(limits.outbox.bytes()),
                 stall: limits.stall.0,
                 messages_per_second: limits.messages_per_second,
+                waiting_changes: limits.waiting_changes as usize,
+                outboxes: limits.outbox_total.bytes() / workers,
             },
             mounts: {
                 let mut all: Vec<_> = mounts.iter().flat_map(|mounts| mounts.iter()).collect();
@@ -129,7 +133,6 @@ impl Server {
         let admission =
             Admission::new(limits.connections as usize, limits.connections_per_address, limits.exempt_loopback);
 
-        let workers = config.worker_threads();
         let mut clients = HttpServer::build()
             .workers(workers)
             // Of each worker. WebSockets are handed over, so these are the connections that are none.
@@ -198,6 +201,7 @@ impl Server {
             deadline: config.drain.deadline.0,
             mounts,
             certificates: certificates.into_iter().flatten().collect(),
+            spread: config.drain.spread.0,
             listening,
             admin,
         })
@@ -240,15 +244,15 @@ impl Server {
         self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Drains and ends: nobody new, a close frame to every session, then bounded time for the
-    /// connections to end by themselves.
+    /// Drains and ends: nobody new, close frames to the sessions one after the other, and bounded
+    /// time from now on for the connections to end by themselves.
     pub async fn stop(self) {
         let started = Instant::now();
         self.admission.drain();
         self.clients.pause().await;
         let sessions = self.sessions();
         for router in self.routers() {
-            router.do_send(Drain);
+            router.do_send(Drain { spread: self.spread });
         }
         while self.sessions() > 0 && started.elapsed() < self.deadline {
             tokio::time::sleep(DRAIN_STEP).await;

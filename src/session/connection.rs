@@ -62,6 +62,7 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
     let mut link = Link::new(handover.socket, handover.to_write, handover.peer, worker.clock.get());
     link.token = handover.token;
     let link = Rc::new(link);
+    link.begin_count(worker);
     let (number, opened) = worker.sessions.borrow_mut().open(worker.number, link.clone(), mount.clone());
     let manners = mount.dialect.manners();
     let discard_up_to = match manners.oversize {
@@ -193,6 +194,7 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // First the actor, whose `stopped` looks its slot up.
         self.actor = None;
+        self.link.end_count(&self.worker);
         self.worker.sessions.borrow_mut().close(self.number);
     }
 }

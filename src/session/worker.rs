@@ -1,5 +1,6 @@
 //! What all sessions of one worker thread share.
 
+use super::Waiting;
 use crate::broker::{Bound, Broker, History, Renderings, Router, Sessions};
 use crate::server::metrics::Metrics;
 use actix::Addr;
@@ -23,6 +24,10 @@ pub struct SessionLimits {
     pub stall: Duration,
     /// Messages that a client may send in a second.
     pub messages_per_second: u32,
+    /// Changes of subscription that may wait for an earlier one of the same session.
+    pub waiting_changes: usize,
+    /// Bytes that may wait in all outboxes of one thread.
+    pub outboxes: usize,
 }
 
 /// What all threads share.
@@ -53,7 +58,14 @@ impl Shared {
         Shared {
             history,
             renderings: Renderings::default(),
-            limits: SessionLimits { outbox, inbound: 64 << 10, stall, messages_per_second: 50 },
+            limits: SessionLimits {
+                outbox,
+                inbound: 64 << 10,
+                stall,
+                messages_per_second: 50,
+                waiting_changes: 16,
+                outboxes: 64 << 20,
+            },
             broker,
             mounts: Vec::new(),
             metrics,
@@ -75,8 +87,22 @@ pub struct Worker {
     pub counters: Counters,
     /// The slots, the groups and the index.
     pub sessions: RefCell<Sessions>,
+    /// What waits in their outboxes.
+    pub waiting: Waiting,
     pub(super) read_buffer: RefCell<Box<[u8]>>,
     router: OnceCell<Addr<Router>>,
+}
+
+#[cfg(test)]
+impl Worker {
+    /// Over one source, with a broker that runs.
+    pub fn for_tests() -> Worker {
+        use actix::Actor;
+        let history = Arc::new(History::new(1, 1, 1 << 20));
+        let metrics = Arc::new(Metrics::default());
+        let broker = Broker::new(history.clone(), metrics.clone(), Arc::new([Arc::from("a")])).start();
+        Worker::new(Arc::new(Shared::for_tests(history, broker, metrics)), 0)
+    }
 }
 
 /// Counts of one thread, taken once a second: nothing shared is touched per delivery.
@@ -119,12 +145,14 @@ impl Worker {
     pub fn new(shared: Arc<Shared>, number: u16) -> Worker {
         let sessions = Sessions::new(shared.history.sources());
         let by_mount = shared.mounts.iter().map(|_| MountCounters::default()).collect();
+        let waiting = Waiting::new(shared.limits.outboxes);
         Worker {
             shared,
             number,
             clock: Cell::new(0),
             counters: Counters { by_mount, ..Counters::default() },
             sessions: RefCell::new(sessions),
+            waiting,
             read_buffer: RefCell::new(vec![0; READ_BUFFER].into()),
             router: OnceCell::new(),
         }
@@ -146,7 +174,7 @@ impl Worker {
             metrics.inbound_messages(dialect, counters.messages.take());
         }
         let sessions = self.sessions.borrow();
-        metrics.worker(self.number.into(), sessions.lags(), sessions.waiting_bytes());
+        metrics.worker(self.number.into(), sessions.lags(), self.waiting.bytes());
     }
 
     /// Tells the Router that a lagging session can take more.

@@ -2,7 +2,7 @@
 
 use crate::broker::history::{Opened, Position};
 use crate::broker::index::Index;
-use crate::broker::{RenderingId, StreamEntry, Subscription};
+use crate::broker::{Clause, RenderingId, StreamEntry, Subscription};
 use crate::dialect::{Change, Mount};
 use crate::event::{KindSet, SourceNumber};
 use crate::server::access::Access;
@@ -262,6 +262,7 @@ impl Sessions {
 
     /// Puts a session into its group or the index.
     pub fn enter(&mut self, slot: u32, subscription: Subscription) {
+        debug_assert!(subscription.clauses.iter().all(Clause::is_sorted), "dialects sort the lists of their clauses");
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
         let sources = entry.mount.sources.clone();
         match subscription.everything_of() {
@@ -355,11 +356,6 @@ impl Sessions {
             lags.count(slot.ledgers_behind(newest));
         }
         lags
-    }
-
-    /// Bytes that wait in all outboxes.
-    pub fn waiting_bytes(&self) -> usize {
-        self.slots.iter().map(|(_, slot)| slot.link.waiting()).sum()
     }
 
     /// Ledgers were passed over: what opens now begins after them.

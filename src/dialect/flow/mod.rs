@@ -136,7 +136,9 @@ mod tests {
     fn settings_have_defaults_and_no_unknown_keys() {
         let read = |text| serde_json::from_str::<Config>(text);
         assert_eq!(read("{}").unwrap(), Config::default());
-        let set = read(r#"{"max_queue_size":5,"registration_timeout":"3s","confirm_updates":false,"max_message":"1KiB"}"#).unwrap();
+        let set =
+            read(r#"{"max_queue_size":5,"registration_timeout":"3s","confirm_updates":false,"max_message":"1KiB"}"#)
+                .unwrap();
         let registration_timeout = Time::secs(3);
         let max_message = Size::kib(1);
         assert_eq!(set, Config { max_queue_size: 5, registration_timeout, confirm_updates: false, max_message });

@@ -12,7 +12,7 @@ mod sources;
 
 use super::admin::SourceHealth;
 use super::handshake::Refusal;
-use crate::broker::{Lags, SessionRef};
+use crate::broker::{Lags, OUTBOX_TOTAL, SessionRef};
 use crate::dialect::Ending;
 use crate::event::EventKind;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -178,7 +178,7 @@ impl Metrics {
         };
         self.closed.get_or_create(&[label("dialect", dialect), ("code", code_label), label("reason", reason)]).inc();
         let level = match by_us {
-            true if reason == Ending::TooSlow.name() => log::Level::Warn,
+            true if [Ending::TooSlow.name(), OUTBOX_TOTAL].contains(&reason) => log::Level::Warn,
             true => log::Level::Info,
             false => log::Level::Debug,
         };
