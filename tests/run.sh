@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs all of them: format, lints, documentation, the tests of the
-# crate, the Autobahn suite, real clients against the demo, and the README on a fresh clone.
+# crate, the Autobahn suite, the fuzz targets for a short time, real clients against the demo, and the
+# README on a fresh clone.
 #
 # Needs a Debian machine with Rust by rustup. Everything is built with the release profile into one
 # target folder; what the clients need goes below it. The last line says `N passed, N failed`.
@@ -52,7 +53,8 @@ step() {
 
 system_packages() {
   local missing=() as_root=()
-  command -v cc >/dev/null || missing+=(build-essential)
+  # The C++ compiler is for libFuzzer.
+  command -v cc >/dev/null && command -v c++ >/dev/null || missing+=(build-essential)
   command -v curl >/dev/null || missing+=(curl)
   command -v openssl >/dev/null || missing+=(openssl)
   command -v git >/dev/null || missing+=(git)
@@ -172,12 +174,13 @@ fresh_clone() {
 
 step "Debian packages" system_packages
 step "client libraries" client_libraries
-step "cargo fmt" cargo fmt --check
-step "cargo clippy" cargo clippy --release --locked --all-targets -- -D warnings
+step "cargo fmt" cargo fmt --all --check
+step "cargo clippy" cargo clippy --release --locked --workspace --all-targets -- -D warnings
 step "cargo doc" documentation
 step "cargo build" cargo build --release --locked
 step "cargo test" cargo test --release --locked
 step "Autobahn suite" bash tests/autobahn/run.sh
+step "fuzz" bash tests/fuzz/run.sh
 
 CHROMIUM=$(command -v chromium || true)
 export CHROMIUM

@@ -109,6 +109,11 @@ struct Frame {
 }
 
 impl Scanner {
+    /// Memory held for a message under way, bytes: what grows with what a client sends.
+    pub fn held(&self) -> usize {
+        self.under_way.as_ref().map_or(0, |state| state.payload.capacity() + state.control.capacity())
+    }
+
     /// Reads on in `input`, and takes from it what it has read. `None`: all of it was read and no
     /// message is complete.
     pub fn next(&mut self, input: &mut &[u8], limit: Limit) -> Result<Option<Item>, Fault> {

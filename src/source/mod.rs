@@ -32,7 +32,7 @@ mod table;
 mod testing;
 
 pub use actor::{CatchUpRate, Settings, Source, SourceHandle, Stop, start};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Store as CheckpointStore};
 pub use error::SourceError;
 pub use probe::{Found, LONGEST_PROBE, Probe};
 pub use rpc::{RpcClient, RpcUrl, Settings as RpcSettings, header_from_file, without_secrets};
