@@ -406,3 +406,39 @@ fn connections_that_say_nothing_end() {
     }
     nothing_is_left(&server, descriptors);
 }
+
+/// What clients have begun to send and never end is bounded in all, and costs only those who do it.
+#[test]
+fn long_messages_are_bounded_together() {
+    let (_devnet, server) = quiet("workers: 1\nlimits: { inbound_total: 8MiB }");
+    let mut other = Raw::open(server.clients);
+    works(&mut other);
+    let descriptors = server.process.descriptors();
+    // Once, so that what the process keeps for later is there.
+    drop(Raw::open(server.clients));
+    let memory = server.process.memory();
+    let begun = [header(FIN | TEXT, 400_000), vec![0; 300_000]].concat();
+    let mut senders: Vec<Raw> = (0..100).map(|_| Raw::open(server.clients)).collect();
+    for sender in &mut senders {
+        sender.try_send(&begun);
+    }
+    wait_until("most are closed", || {
+        server.metric("ledgercast_sessions_closed_total{dialect=\"flow\",code=\"1013\",reason=\"inbound_total\"}")
+            >= 70.0
+    });
+    assert!(server.process.memory() < memory + (24 << 20), "{memory} {}", server.process.memory());
+    // Who sends short messages, or reads, does not notice.
+    works(&mut other);
+    let held = || server.metric("ledgercast_inbound_bytes{worker=\"0\"}");
+    // Counts are told once a second.
+    wait_until("something is held", || held() > 0.0);
+    assert!(held() < 9e6, "{}", held());
+    drop(senders);
+    wait_until("nothing is held", || held() == 0.0);
+    works(&mut other);
+    let mut large = Raw::open(server.clients);
+    large.send(&frame(FIN | TEXT, &[b' '; 400_000]));
+    assert!(large.next().text().contains("invalid_message"));
+    drop((other, large));
+    nothing_is_left(&server, descriptors);
+}

@@ -236,6 +236,7 @@ impl Checks {
             ("limits", "messages_per_second", limits.messages_per_second == 0),
             ("limits", "values_per_session", limits.values_per_session == 0),
             ("limits", "inbound_bytes", limits.inbound_bytes.0 == 0),
+            ("limits", "inbound_total", limits.inbound_total.0 == 0),
             ("limits", "stall", limits.stall.0.is_zero()),
             ("limits", "outbox", limits.outbox.0 == 0),
             ("limits", "send_buffer", limits.send_buffer.0 == 0),

@@ -134,7 +134,7 @@ limits:
                 "connections: 100",
                 "zebra: 100",
                 "12:3: unknown key `zebra` in limits; there is `connections`, `connections_per_address`, \
-                 `messages_per_second`, `values_per_session`, `inbound_bytes`, `stall`, `outbox`, `send_buffer`, `handshake`, \
+                 `messages_per_second`, `values_per_session`, `inbound_bytes`, `inbound_total`, `stall`, `outbox`, `send_buffer`, `handshake`, \
                  `handshakes`, `header_bytes`, \
                  `trusted_proxies`, `exempt_loopback`, `outbox_total`, `waiting_changes`",
             ),

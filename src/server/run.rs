@@ -119,6 +119,7 @@ impl Server {
                 messages_per_second: limits.messages_per_second,
                 waiting_changes: limits.waiting_changes as usize,
                 outboxes: limits.outbox_total.bytes() / workers,
+                inbounds: limits.inbound_total.bytes() / workers,
             },
             mounts: {
                 let mut all: Vec<_> = mounts.iter().flat_map(|mounts| mounts.iter()).collect();

@@ -1,8 +1,9 @@
-//! How much waits in all outboxes of a thread together.
+//! How much waits on a thread: in all outboxes together, and of messages under way.
 
 use std::cell::Cell;
 
-/// The sum over all outboxes of one thread, kept at every change of one of them, and its bound.
+/// A sum over all connections of one thread, kept at every change of one of them, and its bound. Told
+/// in the words of outboxes, which need all of it.
 #[derive(Debug)]
 pub struct Waiting {
     bytes: Cell<usize>,

@@ -28,6 +28,8 @@ pub struct SessionLimits {
     pub waiting_changes: usize,
     /// Bytes that may wait in all outboxes of one thread.
     pub outboxes: usize,
+    /// Bytes of messages under way that all clients of one thread may have.
+    pub inbounds: usize,
 }
 
 /// What all threads share.
@@ -65,6 +67,7 @@ impl Shared {
                 messages_per_second: 50,
                 waiting_changes: 16,
                 outboxes: 64 << 20,
+                inbounds: 64 << 20,
             },
             broker,
             mounts: Vec::new(),
@@ -89,6 +92,8 @@ pub struct Worker {
     pub sessions: RefCell<Sessions>,
     /// What waits in their outboxes.
     pub waiting: Waiting,
+    /// Bytes of messages that have begun and not ended, of all connections.
+    pub under_way: Waiting,
     pub(super) read_buffer: RefCell<Box<[u8]>>,
     router: OnceCell<Addr<Router>>,
 }
@@ -146,6 +151,7 @@ impl Worker {
         let sessions = Sessions::new(shared.history.sources());
         let by_mount = shared.mounts.iter().map(|_| MountCounters::default()).collect();
         let waiting = Waiting::new(shared.limits.outboxes);
+        let under_way = Waiting::new(shared.limits.inbounds);
         Worker {
             shared,
             number,
@@ -153,6 +159,7 @@ impl Worker {
             counters: Counters { by_mount, ..Counters::default() },
             sessions: RefCell::new(sessions),
             waiting,
+            under_way,
             read_buffer: RefCell::new(vec![0; READ_BUFFER].into()),
             router: OnceCell::new(),
         }
@@ -174,7 +181,7 @@ impl Worker {
             metrics.inbound_messages(dialect, counters.messages.take());
         }
         let sessions = self.sessions.borrow();
-        metrics.worker(self.number.into(), sessions.lags(), self.waiting.bytes());
+        metrics.worker(self.number.into(), sessions.lags(), self.waiting.bytes(), self.under_way.bytes());
     }
 
     /// Tells the Router that a lagging session can take more.

@@ -81,6 +81,7 @@ pub struct Metrics {
     behind: Gauges<2>,
     largest_lag: Gauges<1>,
     outbox_bytes: Gauges<1>,
+    inbound_bytes: Gauges<1>,
     history_bytes: Gauges<1>,
     history_ledgers: Gauges<1>,
     refusals_untold: AtomicU64,
@@ -148,6 +149,7 @@ impl Default for Metrics {
             behind: registered(r, "sessions_behind", "Sessions behind the head by so many ledgers at most"),
             largest_lag: registered(r, "sessions_largest_lag_ledgers", "Ledgers that the slowest session is behind"),
             outbox_bytes: registered(r, "outbox_bytes", "Bytes waiting in front of sockets"),
+            inbound_bytes: registered(r, "inbound_bytes", "Bytes of messages that have not ended yet"),
             history_bytes: registered(r, "history_bytes", "Memory of the recent ledgers of a source"),
             history_ledgers: registered(r, "history_ledgers", "Recent ledgers of a source in memory"),
             refusals_untold: AtomicU64::new(0),
@@ -269,7 +271,7 @@ impl Metrics {
     }
 
     /// How a worker thread stands now.
-    pub fn worker(&self, worker: usize, lags: Lags, outbox_bytes: usize) {
+    pub fn worker(&self, worker: usize, lags: Lags, outbox_bytes: usize, inbound_bytes: usize) {
         let label = ("worker", Cow::Owned(worker.to_string()));
         for ((name, _), sessions) in Lags::CLASSES.into_iter().zip(lags.sessions) {
             let labels = [label.clone(), ("ledgers", Cow::Borrowed(name))];
@@ -279,6 +281,7 @@ impl Metrics {
         self.lagging.get_or_create(&label).set(gauge(lags.sessions.iter().sum::<usize>()));
         self.largest_lag.get_or_create(&label).set(gauge(lags.largest));
         self.outbox_bytes.get_or_create(&label).set(gauge(outbox_bytes));
+        self.inbound_bytes.get_or_create(&label).set(gauge(inbound_bytes));
     }
 
     /// Everything in the OpenMetrics text form, which Prometheus reads; sources and open

@@ -66,7 +66,7 @@ fn filled() -> String {
     metrics.frames_rendered(6);
     metrics.written(4096, 2);
     metrics.inbound_messages("flow", 3);
-    metrics.worker(0, Lags { sessions: [1, 0, 3, 0], largest: 70 }, 512);
+    metrics.worker(0, Lags { sessions: [1, 0, 3, 0], largest: 70 }, 512, 256);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let known = Snapshot {
         state: State::Live,
@@ -112,6 +112,7 @@ fn counts_and_reads_as_openmetrics() {
         (r#"ledgercast_sessions_behind{worker="0",ledgers="more"}"#, 0.0),
         (r#"ledgercast_sessions_largest_lag_ledgers{worker="0"}"#, 70.0),
         (r#"ledgercast_outbox_bytes{worker="0"}"#, 512.0),
+        (r#"ledgercast_inbound_bytes{worker="0"}"#, 256.0),
         (r#"ledgercast_source_last_ledger{source="odd \"name\"\n"}"#, 42.0),
         (r#"ledgercast_source_last_ledger_age_seconds{source="odd \"name\"\n"}"#, 1.5),
         (r#"ledgercast_source_behind_ledgers{source="odd \"name\"\n"}"#, 2.0),
