@@ -95,3 +95,25 @@ impl Subscription {
         if self.copy_per_tag { mask.count_ones() } else { u32::from(mask != 0) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::testing::batch;
+
+    #[test]
+    fn long_lists_match_as_short_ones_do() {
+        let key = |number: usize| Key::from(format!("account:{number}"));
+        for length in [1, SHORT, SHORT + 1, 1000] {
+            let mut subjects: Vec<Key> = (0..length).map(|number| key(2 * number)).collect();
+            subjects.sort_unstable();
+            let clause = Clause { subjects, ..Clause::everything(KindSet::ALL) };
+            assert!(clause.is_sorted());
+            for number in 0..2 * length + 2 {
+                let mut event = batch(0, 1, 1).events[0].clone();
+                event.subjects = [Key::from("other"), key(number)].into_iter().collect();
+                assert_eq!(clause.matches(&event), number % 2 == 0 && number < 2 * length, "{number} of {length}");
+            }
+        }
+    }
+}

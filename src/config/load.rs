@@ -184,6 +184,16 @@ limits:
             ),
             (
                 "connections: 100",
+                "outbox_total: 1KiB",
+                "12:17: limits.outbox_total is less than limits.outbox, which one client may take; write more",
+            ),
+            (
+                "  connections: 100",
+                "  connections: 100\ndrain: { spread: 11s }",
+                "13:18: drain.spread is longer than drain.deadline, by which all must be gone; write less",
+            ),
+            (
+                "connections: 100",
                 "trusted_proxies: [10.0.0.0/8, here]",
                 "12:33: limits.trusted_proxies[1]: `here` is no network; write 10.0.0.7 or 10.0.0.0/8",
             ),
