@@ -18,7 +18,11 @@ pub fn init(format: LogFormat, level: LogLevel) {
     let mut builder = Builder::new();
     match std::env::var("RUST_LOG") {
         Ok(filters) if !filters.is_empty() => builder.parse_filters(&filters),
-        _ => builder.filter_level(LevelFilter::Warn).filter_module("ledgercast", level.filter()),
+        _ => builder
+            .filter_level(LevelFilter::Warn)
+            // It calls every malformed request of a stranger an error.
+            .filter_module("actix_http::h1::dispatcher", LevelFilter::Off)
+            .filter_module("ledgercast", level.filter()),
     };
     builder.format(move |out, record| write_line(out, format, Timestamp::now(), record));
     // Tests and embedders may have set a logger of their own.

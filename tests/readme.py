@@ -32,7 +32,7 @@ with tempfile.TemporaryDirectory() as folder:
         if language == "yaml":
             file = pathlib.Path(folder, "settings.yaml")
             file.write_text(block, encoding="utf-8")
-            subprocess.run(["ledgercast", "check-config", str(file)], check=True, timeout=60)
+            subprocess.run(["ledgercast", "check-config", str(file)], check=True, cwd=folder, timeout=60)
         elif stream:
             check_stream(["bash", "-c", block])
         else:

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests need and runs all of them: format, lints, documentation, the tests of the
-# crate, the Autobahn suite, real clients against the demo, and the README on a fresh clone.
+# crate, the Autobahn suite, the fuzz targets for a short time, real clients against the demo, and the
+# README on a fresh clone.
 #
 # Needs a Debian machine with Rust by rustup. Everything is built with the release profile into one
 # target folder; what the clients need goes below it. The last line says `N passed, N failed`.
@@ -52,8 +53,10 @@ step() {
 
 system_packages() {
   local missing=() as_root=()
-  command -v cc >/dev/null || missing+=(build-essential)
+  # The C++ compiler is for libFuzzer.
+  command -v cc >/dev/null && command -v c++ >/dev/null || missing+=(build-essential)
   command -v curl >/dev/null || missing+=(curl)
+  command -v openssl >/dev/null || missing+=(openssl)
   command -v git >/dev/null || missing+=(git)
   command -v node >/dev/null || missing+=(nodejs)
   command -v npm >/dev/null || missing+=(npm)
@@ -173,12 +176,13 @@ fresh_clone() {
 
 step "Debian packages" system_packages
 step "client libraries" client_libraries
-step "cargo fmt" cargo fmt --check
-step "cargo clippy" cargo clippy --release --locked --all-targets -- -D warnings
+step "cargo fmt" cargo fmt --all --check
+step "cargo clippy" cargo clippy --release --locked --workspace --all-targets -- -D warnings
 step "cargo doc" documentation
 step "cargo build" cargo build --release --locked
 step "cargo test" cargo test --release --locked
 step "Autobahn suite" bash tests/autobahn/run.sh
+step "fuzz" bash tests/fuzz/run.sh
 
 CHROMIUM=$(command -v chromium || true)
 export CHROMIUM
@@ -191,10 +195,12 @@ if start_demo "$work/demo" ledgercast serve --bind 127.0.0.1:0 --admin 127.0.0.1
   step "client: Chromium, the guide's flow and our page" node tests/clients/browser.js
   step "the banner's commands" python3 tests/clients/banner_commands.py "$work/demo"
   step "the operators' endpoints" operators
+  step "the metrics, read by Prometheus's parser" python3 tests/clients/metrics.py
   stop_demo || failed+=("the end of the demo")
 else
   failed+=("the start of the demo")
 fi
+step "clients over TLS with tokens" bash tests/clients/secure.sh
 step "README on a fresh clone" fresh_clone
 
 printf '\n'

@@ -10,12 +10,13 @@ use common::wait_until;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 #[tokio::test]
 async fn everybody_gets_a_close_frame() {
     const CLIENTS: usize = 200;
     let devnet = Devnet::start("5", 100);
-    let more = "drain: { deadline: 8s }\nlimits: { send_buffer: 16KiB, outbox: 32KiB }";
+    let more = "drain: { deadline: 8s, spread: 0s }\nlimits: { send_buffer: 16KiB, outbox: 32KiB }";
     let mut server = Server::start(&settings(devnet.address, more));
     server.wait_ready();
     let mut clients = Vec::new();
@@ -63,16 +64,135 @@ async fn everybody_gets_a_close_frame() {
     assert!(TcpStream::connect(address).is_err());
 }
 
+/// What is in the log line that ends a drain.
+fn drained(server: &Server) -> Value {
+    let log = server.process.stderr();
+    let line = log.lines().find(|line| line.contains(r#""message":"drained""#)).expect("it says so");
+    serde_json::from_str(line).unwrap()
+}
+
 #[tokio::test]
-async fn an_idle_server_ends_at_once_and_twice_is_harmless() {
+async fn an_idle_server_ends_at_once() {
     let mut server = Server::demo("5", 20);
     server.wait_ready();
     let mut client = Client::connect(server.clients).await;
     client.registered(&json!({}), &mut Vec::new()).await;
     server.process.signal(Signal::INT);
-    server.process.signal(Signal::TERM);
     let status = server.process.wait();
     assert_eq!(status.code(), Some(0), "{status}");
+}
+
+#[test]
+fn a_second_signal_ends_at_once_and_says_so() {
+    let devnet = Devnet::start("5", 100);
+    for (second, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        // One that does not read would hold the drain up for seconds.
+        let limits = "limits: { send_buffer: 16KiB, outbox: 32KiB }\ndrain: { deadline: 60s, spread: 60s }";
+        let mut server = Server::start(&settings(devnet.address, limits));
+        let clients: Vec<Raw> = (0..10).map(|_| Raw::open_small(server.clients)).collect();
+        server.process.signal(Signal::TERM);
+        wait_until("it drains", || server.readyz().body.contains(r#""draining":true"#));
+        server.process.signal(second);
+        assert_eq!(server.process.wait().code(), Some(code));
+        assert!(server.process.stderr().contains("stopped at once"));
+        drop(clients);
+    }
+}
+
+#[test]
+fn who_does_not_read_is_left_at_the_deadline() {
+    const STUCK: u64 = 3;
+    let devnet = Devnet::start("5", 200);
+    let more = "limits: { send_buffer: 16KiB, outbox: 32KiB }\ndrain: { deadline: 2s, spread: 0s }";
+    let mut server = Server::start(&settings(devnet.address, more));
+    server.wait_ready();
+    let mut stuck: Vec<Raw> = (0..STUCK).map(|_| Raw::open_small(server.clients)).collect();
+    stuck.iter_mut().for_each(|raw| raw.text(r#"{"type":"register","filters":{}}"#));
+    wait_until("they are behind", || {
+        let lagging = |worker| server.metric(&format!("ledgercast_sessions_lagging{{worker=\"{worker}\"}}"));
+        lagging(0) + lagging(1) == STUCK as f64
+    });
+    assert_eq!(server.stop().code(), Some(0));
+    let drained = drained(&server);
+    assert_eq!((&drained["sessions"], &drained["left"]), (&json!(STUCK), &json!(STUCK)), "{drained}");
+    assert!((2000..10_000).contains(&drained["took_ms"].as_u64().unwrap()), "{drained}");
+}
+
+/// Clients are told one after the other, and until its turn each gets its events.
+#[tokio::test]
+async fn the_close_frames_are_spread() {
+    const CLIENTS: usize = 100;
+    let devnet = Devnet::start("5", 20);
+    let mut server = Server::start(&settings(devnet.address, "drain: { spread: 4s }"));
+    server.wait_ready();
+    let mut clients = Vec::new();
+    for number in 0..CLIENTS {
+        let mut client = Client::connect(server.clients).await;
+        // Some are idle.
+        if number % 2 == 0 {
+            client.registered(&json!({}), &mut Vec::new()).await;
+        }
+        clients.push(client);
+    }
+    let signalled = Instant::now();
+    server.process.signal(Signal::TERM);
+    let mut closing = tokio::task::JoinSet::new();
+    for mut client in clients {
+        closing.spawn(async move {
+            let mut last = None;
+            loop {
+                match client.next().await {
+                    Got::Text(_) => last = Some(signalled.elapsed()),
+                    end => {
+                        assert_eq!(end, Got::Close(1001, "server is shutting down".to_owned()));
+                        break (signalled.elapsed(), last);
+                    }
+                }
+            }
+        });
+    }
+    // From the first moment nobody new is taken.
+    wait_until("it drains", || server.readyz().body.contains(r#""draining":true"#));
+    assert!(Client::try_connect(server.clients).await.is_none());
+    let mut ends = closing.join_all().await;
+    ends.sort_unstable();
+    let second = |at: usize| ends[at].0.as_secs_f64();
+    let told = format!("{:.1} {:.1} {:.1}", second(0), second(CLIENTS / 2), second(CLIENTS - 1));
+    assert!(second(0) < 2.0 && second(CLIENTS - 1) > 3.0, "{told}");
+    assert!(second(CLIENTS - 1) - second(CLIENTS / 2) > 1.0 && second(CLIENTS / 2) - second(0) > 1.0, "{told}");
+    let last = ends.iter().filter_map(|(_, last)| *last).max().unwrap();
+    assert!(last > Duration::from_secs(2), "events come until the close: {last:?}");
+    assert_eq!(server.process.wait().code(), Some(0));
+    assert_eq!(drained(&server)["left"], 0);
+}
+
+/// As many as the descriptors of an ordinary machine allow.
+#[tokio::test]
+async fn a_crowd_is_gone_in_time() {
+    const CLIENTS: usize = 2000;
+    common::raise_open_files();
+    let devnet = Devnet::start("1", 20);
+    let mut server = Server::start(&settings(devnet.address, ""));
+    server.wait_ready();
+    let mut clients = Vec::new();
+    for number in 0..CLIENTS {
+        let mut client = Client::connect(server.clients).await;
+        client.register(&json!({"types": [if number % 10 == 0 { "ledger" } else { "none of these" }]})).await;
+        clients.push(client);
+    }
+    server.process.signal(Signal::TERM);
+    let mut closing = tokio::task::JoinSet::new();
+    for mut client in clients {
+        closing.spawn(async move {
+            while let Got::Text(_) = client.next().await {}
+            // A library that answers the close, and the end of the connection.
+            client.close().await;
+        });
+    }
+    closing.join_all().await;
+    assert_eq!(server.process.wait().code(), Some(0));
+    let drained = drained(&server);
+    assert_eq!((&drained["sessions"], &drained["left"]), (&json!(CLIENTS), &json!(0)), "{drained}");
 }
 
 #[test]

@@ -44,6 +44,13 @@ fn is_too_slow(frames: &[Frame]) -> Vec<String> {
     texts
 }
 
+/// The log's lines of sessions that were closed for being too slow.
+fn told_as_slow(server: &Server) -> Vec<Value> {
+    let log = server.process.stderr();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["message"] == "session closed" && line["reason"] == "too_slow").collect()
+}
+
 /// Reads everything up to some count of events.
 async fn read(client: &mut Client, count: usize) -> Vec<String> {
     let mut events = Vec::new();
@@ -113,6 +120,21 @@ async fn who_never_reads_is_told_when_it_stalls() {
         let texts = is_too_slow(&frames);
         is_a_row_of(&texts[1..], &texts[1..]);
     }
+    // And so does who reads the log, at a level that nobody turns off.
+    let mut lines = Vec::new();
+    wait_until("they are in the log", || {
+        lines = told_as_slow(&server);
+        lines.len() == 3
+    });
+    let mut names = std::collections::BTreeSet::new();
+    for line in &lines {
+        let told = (&line["level"], &line["dialect"], &line["peer"], &line["code"]);
+        assert_eq!(told, (&json!("warn"), &json!("flow"), &json!("127.0.0.1"), &json!(1008)), "{line}");
+        // Ten ledgers come in a second, and it was fed nothing for two.
+        assert!((5..1000).contains(&line["lag_ledgers"].as_u64().expect("a number")), "{line}");
+        names.insert(line["session"].as_str().expect("a name"));
+    }
+    assert_eq!(names.len(), 3, "each has a name of its own: {names:?}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ mod common;
 
 use common::http::{Answer, exchange, get};
 use common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, close, frame, header};
-use common::server::{Devnet, Server, settings};
+use common::server::{Devnet, Server, settings, settings_with};
 use common::{PATIENCE, pause, wait_until};
 use std::net::Shutdown;
 use std::time::Duration;
@@ -76,6 +76,7 @@ fn handshakes() {
         ("GET", "HEAD", 405),
         ("GET", "OPTIONS", 405),
         ("GET", "CONNECT", 405),
+        ("GET /ws", "CONNECT test:443", 405),
         ("GET /ws", "GET /other", 404),
         ("GET /ws", "GET /ws/below", 404),
         ("GET /ws", "GET /wsx", 404),
@@ -205,7 +206,7 @@ fn wrong_frames_get_their_close_code() {
 #[test]
 fn large_messages() {
     const LARGEST: usize = 512 * 1024;
-    let (_devnet, server) = quiet("");
+    let (devnet, server) = quiet("");
     let mut other = Raw::open(server.clients);
     works(&mut other);
     let descriptors = server.process.descriptors();
@@ -228,6 +229,14 @@ fn large_messages() {
         raw.try_send(&bytes);
         assert_eq!(raw.next_of(CLOSE).code(), Some(1009));
     }
+
+    // As much as the settings say.
+    let small = Server::start(&settings_with(devnet.address, "{ max_message: 1KiB }", ""));
+    let mut raw = Raw::open(small.clients);
+    raw.send(&frame(FIN | TEXT, &[b' '; 1024]));
+    assert!(raw.next().text().contains("invalid_message"));
+    raw.send(&frame(FIN | TEXT, &[b' '; 1025]));
+    assert_eq!(raw.next_of(CLOSE).code(), Some(1009));
 
     // What a header claims is judged at once and costs nothing.
     let memory = server.process.memory();
@@ -395,5 +404,41 @@ fn connections_that_say_nothing_end() {
         let mut answer = Vec::new();
         std::io::Read::read_to_end(&mut raw.stream, &mut answer).expect("the server ends it");
     }
+    nothing_is_left(&server, descriptors);
+}
+
+/// What clients have begun to send and never end is bounded in all, and costs only those who do it.
+#[test]
+fn long_messages_are_bounded_together() {
+    let (_devnet, server) = quiet("workers: 1\nlimits: { inbound_total: 8MiB }");
+    let mut other = Raw::open(server.clients);
+    works(&mut other);
+    let descriptors = server.process.descriptors();
+    // Once, so that what the process keeps for later is there.
+    drop(Raw::open(server.clients));
+    let memory = server.process.memory();
+    let begun = [header(FIN | TEXT, 400_000), vec![0; 300_000]].concat();
+    let mut senders: Vec<Raw> = (0..100).map(|_| Raw::open(server.clients)).collect();
+    for sender in &mut senders {
+        sender.try_send(&begun);
+    }
+    wait_until("most are closed", || {
+        server.metric("ledgercast_sessions_closed_total{dialect=\"flow\",code=\"1013\",reason=\"inbound_total\"}")
+            >= 70.0
+    });
+    assert!(server.process.memory() < memory + (24 << 20), "{memory} {}", server.process.memory());
+    // Who sends short messages, or reads, does not notice.
+    works(&mut other);
+    let held = || server.metric("ledgercast_inbound_bytes{worker=\"0\"}");
+    // Counts are told once a second.
+    wait_until("something is held", || held() > 0.0);
+    assert!(held() < 9e6, "{}", held());
+    drop(senders);
+    wait_until("nothing is held", || held() == 0.0);
+    works(&mut other);
+    let mut large = Raw::open(server.clients);
+    large.send(&frame(FIN | TEXT, &[b' '; 400_000]));
+    assert!(large.next().text().contains("invalid_message"));
+    drop((other, large));
     nothing_is_left(&server, descriptors);
 }

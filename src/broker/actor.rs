@@ -6,6 +6,7 @@ use super::{Append, Begin, History, Opened, Position, StreamEntry};
 use crate::dialect::{Change, Start};
 use crate::event::{EventKind, SourceNumber};
 use crate::server::metrics::Metrics;
+use crate::source::monotonic_nanos;
 use actix::{Actor, Addr, Context, Handler, Message};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ pub struct Broker {
     /// By their number; they join in any order.
     routers: BTreeMap<u16, RouterState>,
     head: u64,
+    /// The head that every Router has worked up to.
+    routed: u64,
 }
 
 /// What the Broker knows of one Router.
@@ -27,6 +30,8 @@ struct RouterState {
     /// The head last sent, and whether the Router has answered it.
     sent: u64,
     answered: bool,
+    /// The head last answered.
+    done: u64,
 }
 
 /// A Router presents itself, with the number by which its sessions are known.
@@ -65,7 +70,16 @@ pub struct Register {
 impl Broker {
     /// A broker that appends to this history, for sources of these names.
     pub fn new(history: Arc<History>, metrics: Arc<Metrics>, names: Arc<[Arc<str>]>) -> Broker {
-        Broker { history, metrics, names, routers: BTreeMap::new(), head: 0 }
+        Broker { history, metrics, names, routers: BTreeMap::new(), head: 0, routed: 0 }
+    }
+
+    /// Notes when the last Router has answered a head.
+    fn note_routed(&mut self) {
+        let done = self.routers.values().map(|router| router.done).min().unwrap_or(0);
+        if done > self.routed {
+            self.history.note_routed(self.routed, done, monotonic_nanos());
+            self.routed = done;
+        }
     }
 
     /// Tells the head to every Router that has answered the last one.
@@ -131,7 +145,7 @@ impl Handler<Join> for Broker {
     type Result = ();
 
     fn handle(&mut self, join: Join, _: &mut Self::Context) {
-        self.routers.insert(join.number, RouterState { address: join.router, sent: 0, answered: true });
+        self.routers.insert(join.number, RouterState { address: join.router, sent: 0, answered: true, done: 0 });
         self.advance();
     }
 }
@@ -142,8 +156,10 @@ impl Handler<Advanced> for Broker {
     fn handle(&mut self, advanced: Advanced, _: &mut Self::Context) {
         if let Some(router) = self.routers.get_mut(&advanced.number) {
             router.answered = true;
+            router.done = router.sent;
         }
         self.advance();
+        self.note_routed();
     }
 }
 

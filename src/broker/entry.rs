@@ -5,7 +5,7 @@ use crate::dialect::frame::Frames;
 use crate::event::{KindSet, LedgerBatch};
 use bytes::Bytes;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
@@ -22,6 +22,8 @@ pub struct StreamEntry {
     pub posted: Instant,
     /// The ledger.
     pub batch: LedgerBatch,
+    /// When every worker thread had been served, nanoseconds of the monotonic clock; 0: not yet.
+    routed: AtomicU64,
     /// By rendering, then by event.
     rendered: Box<[OnceLock<EventFrames>]>,
     /// Bytes rendered of this entry, and of all entries of its source.
@@ -61,7 +63,17 @@ impl StreamEntry {
     ) -> StreamEntry {
         let rendered = (0..renderings).map(|_| OnceLock::new()).collect();
         let rendered_bytes = AtomicUsize::new(0);
-        StreamEntry { sequence, first_event, posted, batch, rendered, rendered_bytes, rendered_of_source }
+        let routed = AtomicU64::new(0);
+        StreamEntry { sequence, first_event, posted, batch, routed, rendered, rendered_bytes, rendered_of_source }
+    }
+
+    /// When every worker thread had taken it to its live sessions, nanoseconds of the monotonic clock.
+    pub fn routed(&self) -> Option<u64> {
+        Some(self.routed.load(Ordering::Relaxed)).filter(|nanos| *nanos > 0)
+    }
+
+    pub(super) fn set_routed(&self, nanos: u64) {
+        self.routed.store(nanos, Ordering::Relaxed);
     }
 
     /// How many events the ledger has.

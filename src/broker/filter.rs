@@ -7,6 +7,10 @@ use std::sync::Arc;
 /// Most different tags in one subscription: they share one 32-bit mask.
 pub const MAX_TAGS: u8 = 32;
 
+/// Lists of more keys than this are sorted, so that one with a thousand is looked up and not walked
+/// through for each event that its session is fed from history.
+const SHORT: usize = 16;
+
 /// What a session wants. Clauses are OR-ed; an event reaches a session once, with a mask of the
 /// clauses that matched.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -24,9 +28,9 @@ pub struct Subscription {
 pub struct Clause {
     /// The kinds wanted, spelled out: an empty set matches nothing.
     pub kinds: KindSet,
-    /// Namespaced subject keys, such as `account:G…`.
+    /// Namespaced subject keys, such as `account:G…`. Sorted.
     pub subjects: Vec<Key>,
-    /// Asset keys, such as `native`, `USDC` or `USDC:G…`.
+    /// Asset keys, such as `native`, `USDC` or `USDC:G…`. Sorted.
     pub assets: Vec<Key>,
     /// The least amount. With `assets` set, an amount of a matching asset must reach it.
     pub min_amount: Option<Amount>,
@@ -45,9 +49,17 @@ impl Clause {
         self.subjects.is_empty() && self.assets.is_empty() && self.min_amount.is_none()
     }
 
+    /// Whether its lists are as [`Clause::matches`] needs them.
+    pub fn is_sorted(&self) -> bool {
+        [&self.subjects, &self.assets].iter().all(|list| list.len() <= SHORT || list.is_sorted())
+    }
+
     /// The definition of matching: what the index must agree with.
     pub fn matches(&self, event: &Event) -> bool {
-        let any_of = |wanted: &[Key], has: &[Key]| wanted.iter().any(|key| has.contains(key));
+        let any_of = |wanted: &[Key], has: &[Key]| match wanted.len() {
+            ..=SHORT => wanted.iter().any(|key| has.contains(key)),
+            _ => has.iter().any(|key| wanted.binary_search(key).is_ok()),
+        };
         if !self.kinds.contains(event.kind) {
             return false;
         }
@@ -81,5 +93,27 @@ impl Subscription {
     /// How many times a matching event is sent.
     pub fn copies(&self, mask: u32) -> u32 {
         if self.copy_per_tag { mask.count_ones() } else { u32::from(mask != 0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::broker::testing::batch;
+
+    #[test]
+    fn long_lists_match_as_short_ones_do() {
+        let key = |number: usize| Key::from(format!("account:{number}"));
+        for length in [1, SHORT, SHORT + 1, 1000] {
+            let mut subjects: Vec<Key> = (0..length).map(|number| key(2 * number)).collect();
+            subjects.sort_unstable();
+            let clause = Clause { subjects, ..Clause::everything(KindSet::ALL) };
+            assert!(clause.is_sorted());
+            for number in 0..2 * length + 2 {
+                let mut event = batch(0, 1, 1).events[0].clone();
+                event.subjects = [Key::from("other"), key(number)].into_iter().collect();
+                assert_eq!(clause.matches(&event), number % 2 == 0 && number < 2 * length, "{number} of {length}");
+            }
+        }
     }
 }

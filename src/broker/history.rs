@@ -27,6 +27,16 @@ impl Position {
         Position { sequence, event: u32::MAX }
     }
 
+    /// Ledgers up to `head`, of all sources, that are not wholly before the position.
+    pub const fn ledgers_behind(self, head: u64) -> u64 {
+        head.saturating_sub(self.read_through())
+    }
+
+    /// Sequence of the newest ledger that is wholly before the position.
+    const fn read_through(self) -> u64 {
+        if self.event == u32::MAX { self.sequence } else { self.sequence.saturating_sub(1) }
+    }
+
     /// Whether the position is between two ledgers.
     pub const fn is_boundary(self) -> bool {
         self.event == u32::MAX || self.event == 0
@@ -62,6 +72,15 @@ pub struct Opened {
     pub events: u64,
 }
 
+/// How far a position is from the newest ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Behind {
+    /// Events after it, before filtering; at least so many if history no longer reaches it.
+    pub events: u64,
+    /// Whether history reaches the position.
+    pub reached: bool,
+}
+
 /// Recent ledgers of every source.
 pub struct History {
     rows: Mutex<Rows>,
@@ -95,6 +114,12 @@ struct Row {
 impl Row {
     fn first_after(&self, sequence: u64) -> Option<&Arc<StreamEntry>> {
         self.entries.get(self.entries.partition_point(|entry| entry.sequence <= sequence))
+    }
+
+    /// Whether something after a position is not kept any more. A ledger read in part is the same as
+    /// one not begun.
+    fn is_gone(&self, at: Position) -> bool {
+        self.gone_through > at.read_through()
     }
 
     /// Events of this source before a position.
@@ -179,12 +204,10 @@ impl History {
         let mut next: Option<&Arc<StreamEntry>> = None;
         for source in sources {
             let row = &rows.by_source[usize::from(*source)];
-            // A ledger read in part is the same as one not begun, if it is gone.
-            let begun_or_done = if at.event == u32::MAX { at.sequence } else { at.sequence.saturating_sub(1) };
-            if row.gone_through > begun_or_done {
+            if row.is_gone(at) {
                 return Read::Gone;
             }
-            if let Some(entry) = row.first_after(begun_or_done)
+            if let Some(entry) = row.first_after(at.read_through())
                 && next.is_none_or(|best| entry.sequence < best.sequence)
             {
                 next = Some(entry);
@@ -228,6 +251,34 @@ impl History {
         // Running counts, so that what was given up meanwhile counts as well.
         let before: u64 = rows_of.iter().map(|row| row.events_before(at)).sum();
         Begin { at, dropped: before.saturating_sub(opened.events) }
+    }
+
+    /// How far a position in the stream of these sources is behind.
+    pub fn behind(&self, sources: &[SourceNumber], at: Position) -> Behind {
+        let rows = self.rows();
+        let mut behind = Behind { events: 0, reached: true };
+        for source in sources {
+            let row = &rows.by_source[usize::from(*source)];
+            behind.events += row.events - row.events_before(at);
+            behind.reached &= !row.is_gone(at);
+        }
+        behind
+    }
+
+    /// Notes that every worker thread has been served the ledgers after `from` up to `through`.
+    pub fn note_routed(&self, from: u64, through: u64, nanos: u64) {
+        let rows = self.rows();
+        for row in &rows.by_source {
+            let new = row.entries.iter().rev().skip_while(|entry| entry.sequence > through);
+            new.take_while(|entry| entry.sequence > from).for_each(|entry| entry.set_routed(nanos));
+        }
+    }
+
+    /// The newest ledgers of a source, newest first, at most so many, with when they were routed.
+    pub fn routed_at(&self, source: SourceNumber, at_most: usize) -> Vec<(u64, Option<u64>)> {
+        let rows = self.rows();
+        let newest = rows.by_source[usize::from(source)].entries.iter().rev().take(at_most);
+        newest.map(|entry| (entry.batch.ledger.index, entry.routed())).collect()
     }
 
     /// Ledgers and bytes kept of each source.

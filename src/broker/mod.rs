@@ -32,11 +32,14 @@ mod testing;
 pub use actor::{Advanced, Broker, Join, Register};
 pub use entry::{Piece, StreamEntry};
 pub use filter::{Clause, MAX_TAGS, Subscription};
-pub use history::{Begin, History, Opened, Position, Read};
+pub use history::{Begin, Behind, History, Opened, Position, Read};
 pub use index::{Hit, Index};
 pub use outbox::{Bound, MAX_CHUNKS, Outbox};
 pub use rendering::{Render, RenderingId, Renderings};
-pub use router::{Advance, Apply, Drain, Feed, MountEntry, Revoke, Router, SessionRef, Sessions};
+pub use router::{
+    Advance, Apply, Census, Drain, Feed, Lags, MountEntry, OUTBOX_TOTAL, Revoke, Router, SessionRef, SessionReport,
+    Sessions, SortBy, TakeCensus, WorkerCount,
+};
 
 use crate::event::LedgerBatch;
 use std::time::Instant;

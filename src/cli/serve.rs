@@ -158,7 +158,7 @@ async fn serve(config: &Config, origin: &Origin<'_>) -> anyhow::Result<()> {
     let mut report = Report::new(&server);
     loop {
         tokio::select! {
-            signal = signals.next() => {
+            (signal, _) = signals.next() => {
                 log::info!(signal; "stopping; once more to stop at once");
                 break;
             }
@@ -168,7 +168,11 @@ async fn serve(config: &Config, origin: &Origin<'_>) -> anyhow::Result<()> {
     }
     tokio::select! {
         () = server.stop() => {}
-        signal = signals.next() => log::warn!(signal; "stopped at once"),
+        (signal, number) = signals.next() => {
+            log::warn!(signal; "stopped at once");
+            // As shells tell of a process that a signal ended: this was no drain.
+            std::process::exit(128 + number);
+        }
     }
     Ok(())
 }
@@ -184,10 +188,11 @@ impl Signals {
         Ok(Signals { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// Its name and its number.
+    async fn next(&mut self) -> (&'static str, i32) {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => ("SIGTERM", SignalKind::terminate().as_raw_value()),
+            _ = self.interrupt.recv() => ("SIGINT", SignalKind::interrupt().as_raw_value()),
         }
     }
 }

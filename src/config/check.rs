@@ -195,6 +195,10 @@ impl Checks {
                 let path = path!("listeners", listener_index, "mounts", index, "config", "registration_timeout");
                 self.tell(path, "is 0, so that every client would be closed at once; write 10s");
             }
+            if flow.max_message.0 == 0 {
+                let path = path!("listeners", listener_index, "mounts", index, "config", "max_message");
+                self.tell(path, "is 0, so that nobody could register; write 512KiB");
+            }
             self.mounted_sources(config, path!("listeners", listener_index, "mounts", index, "sources"), mount);
         }
     }
@@ -232,17 +236,28 @@ impl Checks {
             ("limits", "messages_per_second", limits.messages_per_second == 0),
             ("limits", "values_per_session", limits.values_per_session == 0),
             ("limits", "inbound_bytes", limits.inbound_bytes.0 == 0),
+            ("limits", "inbound_total", limits.inbound_total.0 == 0),
             ("limits", "stall", limits.stall.0.is_zero()),
             ("limits", "outbox", limits.outbox.0 == 0),
             ("limits", "send_buffer", limits.send_buffer.0 == 0),
             ("limits", "handshake", limits.handshake.0.is_zero()),
             ("limits", "handshakes", limits.handshakes == 0),
             ("limits", "header_bytes", limits.header_bytes.0 == 0),
+            ("limits", "outbox_total", limits.outbox_total.0 == 0),
+            ("limits", "waiting_changes", limits.waiting_changes == 0),
             ("history", "budget", config.history.budget.0 == 0),
         ] {
             if zero {
                 self.tell(path!(section, key), "is 0; write more, or leave it out for the default");
             }
+        }
+        if limits.outbox_total < limits.outbox {
+            let message = "is less than limits.outbox, which one client may take; write more";
+            self.tell(path!("limits", "outbox_total"), message);
+        }
+        if config.drain.spread > config.drain.deadline {
+            let message = "is longer than drain.deadline, by which all must be gone; write less";
+            self.tell(path!("drain", "spread"), message);
         }
         if config.workers == Some(0) {
             self.tell(path!("workers"), "is 0; write at least 1, or leave it out for one for each processor");

@@ -134,9 +134,9 @@ limits:
                 "connections: 100",
                 "zebra: 100",
                 "12:3: unknown key `zebra` in limits; there is `connections`, `connections_per_address`, \
-                 `messages_per_second`, `values_per_session`, `inbound_bytes`, `stall`, `outbox`, `send_buffer`, `handshake`, \
+                 `messages_per_second`, `values_per_session`, `inbound_bytes`, `inbound_total`, `stall`, `outbox`, `send_buffer`, `handshake`, \
                  `handshakes`, `header_bytes`, \
-                 `trusted_proxies`, `exempt_loopback`",
+                 `trusted_proxies`, `exempt_loopback`, `outbox_total`, `waiting_changes`",
             ),
             (
                 "flow, path: /ws",
@@ -181,6 +181,16 @@ limits:
                 "connections: 100",
                 "outbox: 64KB",
                 "12:11: limits.outbox: `64KB` is no size; write 512B, 64KiB, 1MiB or 10GiB",
+            ),
+            (
+                "connections: 100",
+                "outbox_total: 1KiB",
+                "12:17: limits.outbox_total is less than limits.outbox, which one client may take; write more",
+            ),
+            (
+                "  connections: 100",
+                "  connections: 100\ndrain: { spread: 11s }",
+                "13:18: drain.spread is longer than drain.deadline, by which all must be gone; write less",
             ),
             (
                 "connections: 100",

@@ -114,6 +114,10 @@ settings! {
         /// and does not read. Beyond, it is not read from. The largest single message is the dialect's.
         /// Default 64KiB: a few messages; times all connections it must fit into memory.
         pub inbound_bytes: Size = Size::kib(64),
+        /// Bytes of messages under way of all clients together, a part for each of `workers`. Beyond, a client that
+        /// sends more of a long one is closed with 1013. Default 256MiB: hundreds of the longest at once, while
+        /// nearly all messages are so short that they arrive in one piece and count nothing.
+        pub inbound_total: Size = Size::mib(256),
         /// How long waiting bytes may all stay unsent before a client counts as gone. Default 10s: a
         /// phone changing networks survives, a dead peer does not hold its place.
         pub stall: Time = Time::secs(10),
@@ -138,6 +142,13 @@ settings! {
         /// Whether connections from this machine are free of `connections_per_address`. Default true: load
         /// tests and local proxies all come from one address.
         pub exempt_loopback: bool = true,
+        /// Bytes that may wait in front of all sockets together, a part for each of `workers`. Beyond, nothing is
+        /// queued and clients that lag are fed straight from history; if that lasts, the slowest are closed first.
+        /// Default 512MiB: 2000 clients with a full outbox; more than the memory behind it, since they share it.
+        pub outbox_total: Size = Size::mib(512),
+        /// Changes of filters that may wait for an earlier one of the same client. Default 16: nobody in earnest
+        /// has more under way, and each is held in memory; a further one is refused, the connection goes on.
+        pub waiting_changes: u32 = 16,
     }
 }
 
@@ -156,6 +167,9 @@ settings! {
         /// How long clients have to take what waits for them and say goodbye when the process is asked to
         /// stop. Default 10s: less than the 30 s after which service managers kill.
         pub deadline: Time = Time::secs(10),
+        /// The time over which clients are told, evenly, from the first moment on; at most `deadline`. Default 3s: so
+        /// 50000 clients do not come back elsewhere in the same instant, and the last still have most of `deadline`.
+        pub spread: Time = Time::secs(3),
     }
 }
 

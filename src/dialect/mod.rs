@@ -32,7 +32,7 @@ pub struct Manners {
     pub ping_after: Duration,
     /// A client that has sent nothing for this long is dead. Any frame is life.
     pub dead_after: Duration,
-    /// Largest message a client may send, bytes.
+    /// Largest message a client may send, bytes, unless the mount says otherwise.
     pub max_message: usize,
     /// What happens to a larger one.
     pub oversize: Oversize,
@@ -89,7 +89,7 @@ pub enum Input<'a> {
     Alarm,
     /// A change of subscription took effect and its answer is on its way.
     Applied,
-    /// More changes wait than the session may have ([`crate::session::MAX_WAITING_CHANGES`]); this one was not taken.
+    /// More changes wait than the session may have (`limits.waiting_changes`); this one was not taken.
     TooManyChanges,
     /// The session is about to be closed: say so in the dialect's own words, ending with [`Action::Close`].
     Ending(Ending),
@@ -256,6 +256,11 @@ pub struct MountContext {
 pub trait Mount: Send + Sync + 'static {
     /// What is the same for all its sessions.
     fn manners(&self) -> &'static Manners;
+
+    /// Largest message a client may send, bytes.
+    fn max_message(&self) -> usize {
+        self.manners().max_message
+    }
 
     /// A new session's state, or `None` where no WebSocket is at that path.
     fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>>;

@@ -130,7 +130,12 @@ const KEY_LENGTH: usize = 16;
 /// them. It is three bytes short; libraries never send such keys.
 const CURL_KEY: &[u8] = b"Hello, world!";
 
-/// Whether the request is a handshake by RFC 6455 4.2.1.
+/// Whether the method is the one that can open a WebSocket, at whatever path: CONNECT has none.
+pub fn check_method(head: &RequestHead) -> Result<(), Refusal> {
+    if head.method == Method::GET { Ok(()) } else { Err(Refusal::Method) }
+}
+
+/// Whether a GET is a handshake by RFC 6455 4.2.1.
 pub fn check(head: &RequestHead) -> Result<(), Refusal> {
     // RFC 6455 11.3: key and version must not come twice.
     let only = |name: &header::HeaderName| {
@@ -138,9 +143,6 @@ pub fn check(head: &RequestHead) -> Result<(), Refusal> {
         let value = values.next()?.to_str().ok()?.trim();
         values.next().is_none().then_some(value)
     };
-    if head.method != Method::GET {
-        return Err(Refusal::Method);
-    }
     if head.version != Version::HTTP_11 {
         return Err(Refusal::HttpVersion);
     }

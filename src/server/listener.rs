@@ -212,6 +212,7 @@ impl Listener {
     fn judge(&self, request: &Request, peer: IpAddr) -> Result<Judged, Refusal> {
         let head = request.head();
         handshake::check_size(head, self.header_bytes)?;
+        handshake::check_method(head)?;
         let (mount, below) = self.mount_of(head.uri.path()).ok_or(Refusal::Path)?;
         let opening = Opening { below, query: head.uri.query().unwrap_or_default() };
         let dialect = mount.dialect.open(opening).ok_or(Refusal::Path)?;

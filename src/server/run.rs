@@ -1,20 +1,21 @@
 //! Puts the parts together, and takes them apart again in the right order.
 
 use super::access::Access;
-use super::admin::{self, Admin, SourceHealth, SourceState};
+use super::admin::{self, Admin, RecentLedger, SourceHealth};
 use super::admission::Admission;
 use super::listener::Listener;
 use super::metrics::Metrics;
 use super::name_thread;
 use super::tls::{Certificate, FileError};
-use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings, Revoke, Router};
+use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings, Revoke, Router, TakeCensus};
 use crate::config::Config;
 use crate::dialect::{self, DialectConfig, Mount, MountContext};
 use crate::session::{SessionLimits, Shared};
-use crate::source::{self, SourceHandle, SourceStatus, State};
-use actix::{Actor, Addr, Arbiter};
+use crate::source::{self, RECENT, SourceHandle, SourceStatus};
+use actix::{Actor, Addr, Arbiter, Recipient};
 use actix_server::{Server as HttpServer, ServerHandle};
 use actix_web::App;
+use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU16;
@@ -69,6 +70,7 @@ pub struct Server {
     deadline: Duration,
     mounts: Vec<Mounts>,
     certificates: Vec<Arc<Certificate>>,
+    spread: Duration,
     /// Where clients connect, in the order of the settings; port 0 is resolved.
     pub listening: Vec<SocketAddr>,
     /// Where the admin listener is.
@@ -106,6 +108,7 @@ impl Server {
             Broker::start_in_arbiter(&broker_thread.handle(), move |_| broker)
         };
         let limits = &config.limits;
+        let workers = config.worker_threads();
         let shared = Arc::new(Shared {
             history,
             renderings,
@@ -114,6 +117,9 @@ impl Server {
                 outbox: Bound::of(limits.outbox.bytes()),
                 stall: limits.stall.0,
                 messages_per_second: limits.messages_per_second,
+                waiting_changes: limits.waiting_changes as usize,
+                outboxes: limits.outbox_total.bytes() / workers,
+                inbounds: limits.inbound_total.bytes() / workers,
             },
             mounts: {
                 let mut all: Vec<_> = mounts.iter().flat_map(|mounts| mounts.iter()).collect();
@@ -128,7 +134,6 @@ impl Server {
         let admission =
             Admission::new(limits.connections as usize, limits.connections_per_address, limits.exempt_loopback);
 
-        let workers = config.worker_threads();
         let mut clients = HttpServer::build()
             .workers(workers)
             // Of each worker. WebSockets are handed over, so these are the connections that are none.
@@ -179,8 +184,12 @@ impl Server {
 
         let admin = address_of(&admin_socket)?;
         let health = Health {
-            sources: sources.iter().map(|source| source.status.clone()).collect(),
+            sources: {
+                let endpoints = config.sources.0.iter().map(|(_, settings)| settings.ledger.endpoints());
+                sources.iter().map(|source| source.status.clone()).zip(endpoints).collect()
+            },
             admission: admission.clone(),
+            shared: shared.clone(),
         };
         let operators = operators(admin_socket, Admin { health: Arc::new(health), metrics })?;
         Ok(Server {
@@ -193,6 +202,7 @@ impl Server {
             deadline: config.drain.deadline.0,
             mounts,
             certificates: certificates.into_iter().flatten().collect(),
+            spread: config.drain.spread.0,
             listening,
             admin,
         })
@@ -232,18 +242,18 @@ impl Server {
     }
 
     fn routers(&self) -> Vec<Addr<Router>> {
-        self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Drains and ends: nobody new, a close frame to every session, then bounded time for the
-    /// connections to end by themselves.
+    /// Drains and ends: nobody new, close frames to the sessions one after the other, and bounded
+    /// time from now on for the connections to end by themselves.
     pub async fn stop(self) {
         let started = Instant::now();
         self.admission.drain();
         self.clients.pause().await;
         let sessions = self.sessions();
         for router in self.routers() {
-            router.do_send(Drain);
+            router.do_send(Drain { spread: self.spread });
         }
         while self.sessions() > 0 && started.elapsed() < self.deadline {
             tokio::time::sleep(DRAIN_STEP).await;
@@ -337,29 +347,22 @@ fn operators(socket: TcpListener, admin: Admin) -> Result<ServerHandle, ListenEr
 
 /// What the admin listener asks.
 struct Health {
-    sources: Vec<Arc<SourceStatus>>,
+    /// With the addresses that they ask.
+    sources: Vec<(Arc<SourceStatus>, Vec<String>)>,
     admission: Arc<Admission>,
+    shared: Arc<Shared>,
 }
 
 impl admin::Health for Health {
     fn sources(&self) -> Vec<SourceHealth> {
-        let health = |status: &Arc<SourceStatus>| {
+        let health = |(status, endpoints): &(Arc<SourceStatus>, Vec<String>)| {
             let known = status.snapshot();
             SourceHealth {
-                name: status.name.to_string(),
-                state: match known.state {
-                    State::Starting => SourceState::Opening,
-                    State::Live => SourceState::Live,
-                    State::CatchingUp => SourceState::CatchingUp,
-                    State::Failing => SourceState::Retrying,
-                    State::Stopped => SourceState::Stopped,
-                },
-                last_ledger: known.last_ledger,
+                name: status.name.clone(),
+                endpoints: endpoints.clone(),
                 last_ledger_age: known.last_posted.map(|posted| posted.elapsed()),
                 stale_after: Some(STALE_AFTER),
-                behind: known.newest_ledger.zip(known.last_ledger).map(|(newest, last)| newest.saturating_sub(last)),
-                last_error: known.last_error.filter(|_| known.state == State::Failing).map(|(error, _)| error),
-                rpc_errors: known.errors.into_iter().collect(),
+                known,
             }
         };
         self.sources.iter().map(health).collect()
@@ -369,7 +372,25 @@ impl admin::Health for Health {
         self.admission.is_draining()
     }
 
-    fn recent(&self) -> Vec<(String, Vec<source::Recent>)> {
-        self.sources.iter().map(|status| (status.name.to_string(), status.recent())).collect()
+    fn connections(&self) -> usize {
+        self.admission.open()
+    }
+
+    fn recent(&self) -> Vec<(String, Vec<RecentLedger>)> {
+        let of_source = |(status, _): &(Arc<SourceStatus>, Vec<String>)| {
+            let routed: HashMap<u64, Option<u64>> =
+                // Newest last: after a reset of the network a number may come twice.
+                self.shared.history.routed_at(status.number, RECENT).into_iter().rev().collect();
+            let recent = status.recent().into_iter();
+            let with_routed = recent
+                .map(|posted| RecentLedger { posted, routed_nanos: routed.get(&posted.ledger).copied().flatten() });
+            (status.name.clone(), with_routed.collect())
+        };
+        self.sources.iter().map(of_source).collect()
+    }
+
+    fn workers(&self) -> Vec<(u16, Recipient<TakeCensus>)> {
+        let routers = self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner);
+        routers.iter().map(|(number, router)| (*number, router.clone().recipient())).collect()
     }
 }

@@ -1,6 +1,5 @@
 //! The session actor: hears its client, asks its dialect, carries out what the dialect says.
 
-use super::MAX_WAITING_CHANGES;
 use super::link::Link;
 use super::transport::{SessionContext, Trouble};
 use super::worker::Worker;
@@ -28,8 +27,17 @@ pub struct Ring;
 pub struct End {
     /// Why.
     pub ending: Ending,
+    /// The word for it in logs and metrics.
+    pub reason: &'static str,
     /// How many ledgers the session was behind.
     pub lag: u64,
+}
+
+impl End {
+    /// For this reason and no other.
+    pub fn of(ending: Ending, lag: u64) -> End {
+        End { ending, reason: ending.name(), lag }
+    }
 }
 
 /// The end of a session, for its log line.
@@ -37,6 +45,7 @@ struct Ended {
     code: Option<u16>,
     reason: &'static str,
     by_us: bool,
+    /// Ledgers that the session was behind.
     lag: u64,
 }
 
@@ -49,10 +58,12 @@ pub struct Session {
     number: SessionRef,
     /// Where the stream was at the handshake; taken by the first registration.
     opened: Option<Opened>,
-    /// A change is with the Broker or the Router.
-    changing: bool,
-    /// Changes that wait for it.
-    waiting: VecDeque<Change>,
+    /// A change is with the Broker or the Router: the bytes of its message.
+    changing: Option<usize>,
+    /// Changes that wait for it, with the bytes of their messages.
+    waiting: VecDeque<(Change, usize)>,
+    /// Bytes of the message that is being handled.
+    message: usize,
     /// How it ended, once it has.
     ended: Option<Box<Ended>>,
     /// Messages in this second of the worker's clock.
@@ -77,8 +88,9 @@ impl Session {
             dialect,
             number,
             opened,
-            changing: false,
+            changing: None,
             waiting: VecDeque::new(),
+            message: 0,
             ended: None,
             second: 0,
             messages: 0,
@@ -88,7 +100,13 @@ impl Session {
     /// A message from the client.
     pub(super) fn message(&mut self, input: Input<'_>, ctx: &mut SessionContext) {
         if self.may_say_more(ctx) {
+            self.message = match &input {
+                Input::Text(text) => text.len(),
+                Input::Binary(bytes) => bytes.len(),
+                _ => 0,
+            };
             self.ask(input, ctx);
+            self.message = 0;
         }
     }
 
@@ -114,7 +132,7 @@ impl Session {
         self.messages += 1;
         self.worker.counters.heard(self.mount.number);
         if self.messages > self.worker.shared.limits.messages_per_second {
-            self.end(Ending::TooManyMessages, 0, ctx);
+            self.end(End::of(Ending::TooManyMessages, 0), ctx);
             return false;
         }
         true
@@ -136,21 +154,21 @@ impl Session {
 
     /// The client closes: the same code goes back, after what is on its way.
     pub(super) fn client_closes(&mut self, code: Option<u16>, ctx: &mut SessionContext) {
-        self.told(code, "client", false, 0);
+        let lag = self.worker.sessions.borrow().ledgers_behind(self.number);
+        self.told(code, "client", false, lag);
         self.link.close(frame::close(code, ""), true, &self.worker);
         ctx.stop();
     }
 
     /// Tells the dialect and does what it says. True if it closed.
     fn ask(&mut self, input: Input<'_>, ctx: &mut SessionContext) -> bool {
-        self.ask_behind(input, 0, ctx)
+        self.ask_for(input, None, 0, ctx)
     }
 
-    /// The same for a session that is `lag` ledgers behind.
-    fn ask_behind(&mut self, input: Input<'_>, lag: u64, ctx: &mut SessionContext) -> bool {
+    /// The same for a session that is `lag` ledgers behind. Where the server has a word for its end,
+    /// metrics use that one for every dialect.
+    fn ask_for(&mut self, input: Input<'_>, word: Option<&'static str>, lag: u64, ctx: &mut SessionContext) -> bool {
         let mut output = Output::default();
-        // Where the server has a word for it, metrics use that one for every dialect.
-        let word = if let Input::Ending(ending) = &input { Some(ending.name()) } else { None };
         self.dialect.handle(input, self.link.opened.elapsed(), &mut output);
         // A last word must not be overtaken by the close that follows it.
         let last_words = output.actions.iter().any(|action| matches!(action, Action::Close { .. }));
@@ -158,7 +176,7 @@ impl Session {
             match action {
                 Action::Send(Lane::Data, frame) if !last_words => self.link.push_answer(frame, &self.worker),
                 Action::Send(_, frame) => self.link.push_control(frame, &self.worker),
-                Action::Subscribe(change) => self.change(change, ctx),
+                Action::Subscribe(change) => self.change(change, self.message, ctx),
                 Action::Alarm(at) => {
                     if let Some(slot) = self.worker.sessions.borrow_mut().slot_of(self.number) {
                         slot.alarm = at;
@@ -175,27 +193,31 @@ impl Session {
         false
     }
 
-    /// One change at a time, in order; a bounded number waits.
-    fn change(&mut self, change: Change, ctx: &mut SessionContext) {
-        if !self.changing {
-            self.changing = true;
+    /// One change at a time, in order; a bounded number waits. The bytes of their messages bound
+    /// their memory: beyond `limits.inbound` the client is not read from.
+    fn change(&mut self, change: Change, bytes: usize, ctx: &mut SessionContext) {
+        let unapplied = &self.link.unapplied;
+        if self.changing.is_none() {
+            self.changing = Some(bytes);
+            unapplied.set(unapplied.get() + bytes);
             self.worker.shared.broker.do_send(Register {
                 session: self.number,
                 sources: self.mount.sources.clone(),
                 opened: self.opened.take(),
                 change,
             });
-            return;
-        }
-        if self.waiting.len() < MAX_WAITING_CHANGES {
-            self.waiting.push_back(change);
+        } else if self.waiting.len() < self.worker.shared.limits.waiting_changes {
+            unapplied.set(unapplied.get() + bytes);
+            self.waiting.push_back((change, bytes));
         } else {
+            let dialect = self.mount.dialect.manners().name;
+            self.worker.shared.metrics.protocol_error(dialect, "too_many_changes", self.number);
             self.ask(Input::TooManyChanges, ctx);
         }
     }
 
-    fn end(&mut self, ending: Ending, lag: u64, ctx: &mut SessionContext) {
-        if !self.ask_behind(Input::Ending(ending), lag, ctx) {
+    fn end(&mut self, End { ending, reason, lag }: End, ctx: &mut SessionContext) {
+        if !self.ask_for(Input::Ending(ending), Some(reason), lag, ctx) {
             let codes = self.mount.dialect.manners().codes;
             let code = match ending {
                 Ending::Shutdown => codes.shutdown,
@@ -204,7 +226,7 @@ impl Session {
                 Ending::Dead => codes.dead,
                 Ending::TooManyMessages | Ending::Revoked => codes.limit,
             };
-            self.told(Some(code), ending.name(), true, lag);
+            self.told(Some(code), reason, true, lag);
             self.link.close(frame::close(Some(code), ""), false, &self.worker);
             ctx.stop();
         }
@@ -228,7 +250,7 @@ impl Actor for Session {
             sessions.draining
         };
         if draining {
-            self.end(Ending::Shutdown, 0, ctx);
+            self.end(End::of(Ending::Shutdown, 0), ctx);
         } else {
             self.ask(Input::Opened, ctx);
         }
@@ -236,19 +258,20 @@ impl Actor for Session {
 
     fn stopped(&mut self, _: &mut Self::Context) {
         let mut sessions = self.worker.sessions.borrow_mut();
+        let lag = sessions.ledgers_behind(self.number);
         if let Some(slot) = sessions.slot_of(self.number) {
             slot.session = None;
             sessions.unsubscribe(self.number.slot);
         }
-        let ended = self.ended.take().unwrap_or(Box::new(Ended { code: None, reason: "gone", by_us: false, lag: 0 }));
+        let ended = self.ended.take().unwrap_or(Box::new(Ended { code: None, reason: "gone", by_us: false, lag }));
         self.worker.shared.metrics.session_closed(Closed {
             dialect: self.mount.dialect.manners().name,
-            session: self.number.number,
+            session: self.number,
             peer: &self.link.peer,
             code: ended.code,
             reason: ended.reason,
             by_us: ended.by_us,
-            lag: ended.lag,
+            lag_ledgers: ended.lag,
             lived: self.link.opened.elapsed(),
         });
     }
@@ -257,12 +280,14 @@ impl Actor for Session {
 impl Handler<ChangeApplied> for Session {
     type Result = ();
     fn handle(&mut self, _: ChangeApplied, ctx: &mut Self::Context) {
-        self.changing = false;
+        let unapplied = &self.link.unapplied;
+        unapplied.set(unapplied.get() - self.changing.take().unwrap_or(0));
         if self.ask(Input::Applied, ctx) {
             return;
         }
-        if let Some(change) = self.waiting.pop_front() {
-            self.change(change, ctx);
+        if let Some((change, bytes)) = self.waiting.pop_front() {
+            self.link.unapplied.set(self.link.unapplied.get() - bytes);
+            self.change(change, bytes, ctx);
         }
         if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
@@ -280,6 +305,6 @@ impl Handler<Ring> for Session {
 impl Handler<End> for Session {
     type Result = ();
     fn handle(&mut self, end: End, ctx: &mut Self::Context) {
-        self.end(end.ending, end.lag, ctx);
+        self.end(end, ctx);
     }
 }

@@ -6,7 +6,7 @@
 
 use super::actor::Session;
 use super::link::{Link, Phase};
-use super::scanner::{Limit, Scanner};
+use super::scanner::{Fault, Limit, Scanner};
 use super::socket::Socket;
 use super::transport::{self, ActorOutput};
 use super::worker::Worker;
@@ -62,13 +62,15 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
     let mut link = Link::new(handover.socket, handover.to_write, handover.peer, worker.clock.get());
     link.token = handover.token;
     let link = Rc::new(link);
+    link.begin_count(worker);
     let (number, opened) = worker.sessions.borrow_mut().open(worker.number, link.clone(), mount.clone());
     let manners = mount.dialect.manners();
     let discard_up_to = match manners.oversize {
         Oversize::Close => 0,
         Oversize::Discard { up_to } => up_to,
     };
-    worker.shared.metrics.session_opened(manners.name, number.number, &link.peer);
+    worker.shared.metrics.session_opened(manners.name, number, &link.peer);
+    let limit = Limit { max_message: mount.dialect.max_message(), discard_up_to };
     let session = Session::new(worker.clone(), link.clone(), mount, dialect, number, opened);
     let mut connection = Connection {
         worker: worker.clone(),
@@ -76,7 +78,7 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
         link,
         scanner: Scanner::default(),
         number,
-        limit: Limit { max_message: manners.max_message, discard_up_to },
+        limit,
         eof: false,
         shut: false,
         _place: handover.place,
@@ -88,9 +90,27 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
 impl Connection {
     /// Frames out of bytes, into the actor's queue.
     fn scan(&mut self, mut bytes: &[u8]) {
+        let held = self.scanner.held();
+        self.read_frames(&mut bytes);
+        self.worker.under_way.moved(held, self.scanner.held());
+        // A message that arrives in one piece never gets here.
+        if self.scanner.held() > held && self.worker.under_way.is_full() && !self.link.inbound_ended.get() {
+            self.link.inbound.borrow_mut().push_back(Err(Fault::Crowded));
+            self.link.inbound_ended.set(true);
+            self.forget_message();
+        }
+    }
+
+    /// Gives back what is kept of a message that has not ended.
+    fn forget_message(&mut self) {
+        self.worker.under_way.moved(self.scanner.held(), 0);
+        self.scanner = Scanner::default();
+    }
+
+    fn read_frames(&mut self, bytes: &mut &[u8]) {
         let mut inbound = self.link.inbound.borrow_mut();
         while !self.link.inbound_ended.get() {
-            match self.scanner.next(&mut bytes, self.limit) {
+            match self.scanner.next(bytes, self.limit) {
                 Ok(Some(item)) => inbound.push_back(Ok(item)),
                 Ok(None) => break,
                 Err(fault) => {
@@ -192,6 +212,8 @@ impl Drop for Connection {
     fn drop(&mut self) {
         // First the actor, whose `stopped` looks its slot up.
         self.actor = None;
+        self.link.end_count(&self.worker);
+        self.forget_message();
         self.worker.sessions.borrow_mut().close(self.number);
     }
 }

@@ -42,6 +42,8 @@ pub struct Link {
     waker: RefCell<Option<Waker>>,
     /// What was read and not handled yet; bounded by one read of the socket.
     pub(super) inbound: RefCell<VecDeque<Result<Item, Fault>>>,
+    /// Bytes of the client's messages whose changes of subscription have not taken effect yet.
+    pub(super) unapplied: Cell<usize>,
     /// No more will be read.
     pub(super) inbound_ended: Cell<bool>,
     pub(super) trouble: Cell<Option<Trouble>>,
@@ -69,6 +71,7 @@ impl Link {
             outbox: RefCell::new(outbox),
             waker: RefCell::new(None),
             inbound: RefCell::default(),
+            unapplied: Cell::new(0),
             inbound_ended: Cell::new(false),
             trouble: Cell::new(None),
             phase: Cell::new(Phase::Open),
@@ -107,31 +110,57 @@ impl Link {
         self.outbox.borrow().waiting()
     }
 
-    /// Whether a lagging session can be fed.
-    pub fn can_take(&self, worker: &Worker) -> bool {
-        self.phase.get() == Phase::Open && self.outbox.borrow().is_low(worker.shared.limits.outbox)
+    /// Counts what waits since before there was a worker to count for.
+    pub(super) fn begin_count(&self, worker: &Worker) {
+        worker.waiting.moved(0, self.waiting());
     }
 
-    /// Sends ledger data: writes at once what the socket takes, keeps what the outbox has room
-    /// for, and tells how many chunks of the row were taken. The rest is the session's to read
-    /// from history later.
+    /// The connection is over: nothing waits any more.
+    pub(super) fn end_count(&self, worker: &Worker) {
+        self.with_outbox(worker, std::mem::take);
+    }
+
+    /// Whatever changes what waits goes through here: so the thread's sum stays exact.
+    fn with_outbox<R>(&self, worker: &Worker, change: impl FnOnce(&mut Outbox) -> R) -> R {
+        let mut outbox = self.outbox.borrow_mut();
+        let before = outbox.waiting();
+        let result = change(&mut outbox);
+        worker.waiting.moved(before, outbox.waiting());
+        result
+    }
+
+    /// Whether a lagging session can be fed. While the thread's outboxes are full together, only
+    /// straight to the socket.
+    pub fn can_take(&self, worker: &Worker) -> bool {
+        let outbox = self.outbox.borrow();
+        let room = outbox.is_empty() || !worker.waiting.is_full();
+        self.phase.get() == Phase::Open && room && outbox.is_low(worker.shared.limits.outbox)
+    }
+
+    /// Sends ledger data: writes at once what the socket takes, keeps what the outbox and all of
+    /// the thread's together have room for, and tells how many chunks of the row were taken. The
+    /// rest is the session's to read from history later.
     pub fn deliver(&self, chunks: &[Bytes], worker: &Worker) -> usize {
         if self.phase.get() != Phase::Open {
             return chunks.len();
         }
-        let mut outbox = self.outbox.borrow_mut();
-        let mut taken = 0;
-        if outbox.is_empty() {
-            self.progressed.set(worker.clock.get());
-            taken = self.write_directly(chunks, &mut outbox, worker);
-        }
-        for chunk in &chunks[taken..] {
-            if outbox.push_data(chunk.clone(), worker.shared.limits.outbox).is_err() {
-                break;
+        self.with_outbox(worker, |outbox| {
+            let before = outbox.waiting();
+            let mut taken = 0;
+            if before == 0 {
+                self.progressed.set(worker.clock.get());
+                taken = self.write_directly(chunks, outbox, worker);
             }
-            taken += 1;
-        }
-        taken
+            for chunk in &chunks[taken..] {
+                if !worker.waiting.has_room(before, outbox.waiting() + chunk.len())
+                    || outbox.push_data(chunk.clone(), worker.shared.limits.outbox).is_err()
+                {
+                    break;
+                }
+                taken += 1;
+            }
+            taken
+        })
     }
 
     /// The fast way: nothing waits, so the chunks go to the socket without entering the outbox.
@@ -186,11 +215,12 @@ impl Link {
         if self.phase.get() != Phase::Open {
             return;
         }
-        let mut outbox = self.outbox.borrow_mut();
-        if outbox.is_empty() {
-            self.progressed.set(worker.clock.get());
-        }
-        into(&mut outbox, frame);
+        self.with_outbox(worker, |outbox| {
+            if outbox.is_empty() {
+                self.progressed.set(worker.clock.get());
+            }
+            into(outbox, frame);
+        });
     }
 
     /// Sends a ping and notes when.
@@ -213,7 +243,7 @@ impl Link {
         if after_data {
             self.push_answer(frame, worker);
         } else {
-            self.outbox.borrow_mut().discard_data();
+            self.with_outbox(worker, Outbox::discard_data);
             self.push_control(frame, worker);
         }
         self.phase.set(Phase::Closing(worker.clock.get()));
@@ -229,7 +259,7 @@ impl Link {
 
     /// Writes what waits until the socket takes no more. True when nothing waits any more.
     pub fn flush(&self, worker: &Worker) -> bool {
-        self.drain(&mut self.outbox.borrow_mut(), worker)
+        self.with_outbox(worker, |outbox| self.drain(outbox, worker))
     }
 
     fn drain(&self, outbox: &mut Outbox, worker: &Worker) -> bool {
@@ -298,10 +328,10 @@ impl Link {
         }
     }
 
-    /// Whether the client may cause more work: the actor has handled what was read and the client
-    /// reads its answers.
-    pub(super) fn may_read(&self, worker: &Worker) -> bool {
-        let caused = self.outbox.borrow().caused_by_client();
+    /// Whether the client may cause more work: the actor has handled what was read, its changes
+    /// take effect, and it reads its answers.
+    pub fn may_read(&self, worker: &Worker) -> bool {
+        let caused = self.outbox.borrow().caused_by_client() + self.unapplied.get();
         self.inbound.borrow().is_empty() && caused < worker.shared.limits.inbound
     }
 
@@ -333,10 +363,6 @@ fn gathered<'a, R>(chunks: usize, with: impl FnOnce(&mut [IoSlice<'a>]) -> R) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::broker::{Broker, History};
-    use crate::server::metrics::Metrics;
-    use crate::session::Shared;
-    use actix::Actor;
     use std::io::Read;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -356,10 +382,7 @@ mod tests {
     /// Whatever part of a row the socket takes at once: while bytes wait, somebody will be woken.
     #[actix::test]
     async fn what_waits_is_never_forgotten() {
-        let history = Arc::new(History::new(1, 1, 1 << 20));
-        let metrics = Arc::new(Metrics::default());
-        let broker = Broker::new(history.clone(), metrics.clone(), Arc::new([Arc::from("a")])).start();
-        let worker = Worker::new(Arc::new(Shared::for_tests(history, broker, metrics)), 0);
+        let worker = Worker::for_tests();
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, peer) = listener.accept().unwrap();

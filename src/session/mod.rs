@@ -12,6 +12,7 @@
 //! * the actor is never frozen: its inbound frames come from a queue that is read only while the
 //!   actor keeps up, its output goes to the outbox's control lane;
 //! * a connection ends in bounded time: after the close frame is queued it has [`CLOSING`] seconds;
+//! * what waits in all outboxes of a thread is counted at every step and bounded ([`Waiting`]);
 //! * an idle session holds no buffer and no timer.
 
 mod actor;
@@ -20,16 +21,15 @@ mod link;
 pub mod scanner;
 mod socket;
 mod transport;
+mod waiting;
 mod worker;
 
 pub use actor::{ChangeApplied, End, Ring, Session};
 pub use connection::{Connection, Handover, spawn};
 pub use link::{Link, Phase};
 pub use socket::Socket;
+pub use waiting::Waiting;
 pub use worker::{Counters, SessionLimits, Shared, Worker};
-
-/// Changes of subscription that may wait for an earlier one of the same session.
-pub const MAX_WAITING_CHANGES: usize = 16;
 
 /// Seconds between the close frame and the end of the connection, whatever the client does.
 pub const CLOSING: u32 = 5;

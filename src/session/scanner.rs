@@ -54,6 +54,9 @@ pub enum Fault {
     /// Over the limit.
     #[error("message is larger than the limit")]
     TooBig,
+    /// What clients have begun to send and not ended is too much together, and this one sends on.
+    #[error("too many long messages are under way; send it again later")]
+    Crowded,
 }
 
 impl Fault {
@@ -63,6 +66,7 @@ impl Fault {
             Fault::Protocol(_) => "protocol",
             Fault::BadText => "bad_text",
             Fault::TooBig => "too_big",
+            Fault::Crowded => "inbound_total",
         }
     }
 
@@ -72,6 +76,7 @@ impl Fault {
             Fault::Protocol(_) => 1002,
             Fault::BadText => 1007,
             Fault::TooBig => 1009,
+            Fault::Crowded => 1013,
         }
     }
 }
@@ -109,6 +114,11 @@ struct Frame {
 }
 
 impl Scanner {
+    /// Memory held for a message under way, bytes: what grows with what a client sends.
+    pub fn held(&self) -> usize {
+        self.under_way.as_ref().map_or(0, |state| state.payload.capacity() + state.control.capacity())
+    }
+
     /// Reads on in `input`, and takes from it what it has read. `None`: all of it was read and no
     /// message is complete.
     pub fn next(&mut self, input: &mut &[u8], limit: Limit) -> Result<Option<Item>, Fault> {

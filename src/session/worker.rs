@@ -1,9 +1,11 @@
 //! What all sessions of one worker thread share.
 
+use super::Waiting;
 use crate::broker::{Bound, Broker, History, Renderings, Router, Sessions};
 use crate::server::metrics::Metrics;
 use actix::Addr;
 use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -22,6 +24,12 @@ pub struct SessionLimits {
     pub stall: Duration,
     /// Messages that a client may send in a second.
     pub messages_per_second: u32,
+    /// Changes of subscription that may wait for an earlier one of the same session.
+    pub waiting_changes: usize,
+    /// Bytes that may wait in all outboxes of one thread.
+    pub outboxes: usize,
+    /// Bytes of messages under way that all clients of one thread may have.
+    pub inbounds: usize,
 }
 
 /// What all threads share.
@@ -38,8 +46,8 @@ pub struct Shared {
     pub mounts: Vec<&'static str>,
     /// Where the threads' counts go, once a second.
     pub metrics: Arc<Metrics>,
-    /// Every thread's Router, once it runs.
-    pub routers: Mutex<Vec<Addr<Router>>>,
+    /// Every thread's Router by its number, once it runs.
+    pub routers: Mutex<BTreeMap<u16, Addr<Router>>>,
     /// The number of the next thread.
     pub next_worker: AtomicU16,
 }
@@ -52,7 +60,15 @@ impl Shared {
         Shared {
             history,
             renderings: Renderings::default(),
-            limits: SessionLimits { outbox, inbound: 64 << 10, stall, messages_per_second: 50 },
+            limits: SessionLimits {
+                outbox,
+                inbound: 64 << 10,
+                stall,
+                messages_per_second: 50,
+                waiting_changes: 16,
+                outboxes: 64 << 20,
+                inbounds: 64 << 20,
+            },
             broker,
             mounts: Vec::new(),
             metrics,
@@ -74,8 +90,24 @@ pub struct Worker {
     pub counters: Counters,
     /// The slots, the groups and the index.
     pub sessions: RefCell<Sessions>,
+    /// What waits in their outboxes.
+    pub waiting: Waiting,
+    /// Bytes of messages that have begun and not ended, of all connections.
+    pub under_way: Waiting,
     pub(super) read_buffer: RefCell<Box<[u8]>>,
     router: OnceCell<Addr<Router>>,
+}
+
+#[cfg(test)]
+impl Worker {
+    /// Over one source, with a broker that runs.
+    pub fn for_tests() -> Worker {
+        use actix::Actor;
+        let history = Arc::new(History::new(1, 1, 1 << 20));
+        let metrics = Arc::new(Metrics::default());
+        let broker = Broker::new(history.clone(), metrics.clone(), Arc::new([Arc::from("a")])).start();
+        Worker::new(Arc::new(Shared::for_tests(history, broker, metrics)), 0)
+    }
 }
 
 /// Counts of one thread, taken once a second: nothing shared is touched per delivery.
@@ -118,12 +150,16 @@ impl Worker {
     pub fn new(shared: Arc<Shared>, number: u16) -> Worker {
         let sessions = Sessions::new(shared.history.sources());
         let by_mount = shared.mounts.iter().map(|_| MountCounters::default()).collect();
+        let waiting = Waiting::new(shared.limits.outboxes);
+        let under_way = Waiting::new(shared.limits.inbounds);
         Worker {
             shared,
             number,
             clock: Cell::new(0),
             counters: Counters { by_mount, ..Counters::default() },
             sessions: RefCell::new(sessions),
+            waiting,
+            under_way,
             read_buffer: RefCell::new(vec![0; READ_BUFFER].into()),
             router: OnceCell::new(),
         }
@@ -131,7 +167,7 @@ impl Worker {
 
     /// Notes the thread's Router, once.
     pub fn set_router(&self, router: Addr<Router>) {
-        self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).push(router.clone());
+        self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.number, router.clone());
         let _ = self.router.set(router);
     }
 
@@ -145,7 +181,7 @@ impl Worker {
             metrics.inbound_messages(dialect, counters.messages.take());
         }
         let sessions = self.sessions.borrow();
-        metrics.worker(self.number.into(), sessions.lagging(), sessions.waiting_bytes());
+        metrics.worker(self.number.into(), sessions.lags(), self.waiting.bytes(), self.under_way.bytes());
     }
 
     /// Tells the Router that a lagging session can take more.

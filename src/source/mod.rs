@@ -32,12 +32,12 @@ mod table;
 mod testing;
 
 pub use actor::{CatchUpRate, Settings, Source, SourceHandle, Stop, start};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, Store as CheckpointStore};
 pub use error::SourceError;
 pub use probe::{Found, LONGEST_PROBE, Probe};
 pub use rpc::{RpcClient, RpcUrl, Settings as RpcSettings, header_from_file, without_secrets};
 pub(crate) use rpc::{cut, header};
-pub use status::{RECENT, Recent, Snapshot, SourceStatus, State, monotonic_nanos};
+pub use status::{RECENT, Recent, Snapshot, SourceStatus, State, Trouble, monotonic_nanos};
 pub use table::{Context, LedgerConfig, build, probe};
 
 use crate::event::LedgerBatch;

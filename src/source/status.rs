@@ -5,6 +5,7 @@
 
 use super::SourceError;
 use crate::event::{Continuity, LedgerBatch, SourceNumber};
+use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -18,31 +19,22 @@ const REMIND: Duration = Duration::from_secs(60);
 const SETTLED: Duration = Duration::from_secs(10);
 
 /// What a source is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Asking the network who it is.
+    /// Asking the network who it is and where to begin.
+    #[default]
+    #[serde(rename = "opening")]
     Starting,
     /// At the tip.
     Live,
     /// Reading ledgers that closed before.
     CatchingUp,
     /// Waiting after an error.
+    #[serde(rename = "retrying")]
     Failing,
     /// Ended.
     Stopped,
-}
-
-impl State {
-    /// The name in metrics and health answers.
-    pub const fn name(self) -> &'static str {
-        match self {
-            State::Starting => "starting",
-            State::Live => "live",
-            State::CatchingUp => "catching_up",
-            State::Failing => "failing",
-            State::Stopped => "stopped",
-        }
-    }
 }
 
 /// A ledger that was posted lately.
@@ -56,8 +48,17 @@ pub struct Recent {
     pub events: u32,
 }
 
+/// Something that went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trouble {
+    /// What, with the remedy; one line without secrets.
+    pub what: String,
+    /// When.
+    pub at: SystemTime,
+}
+
 /// A copy of what is known.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
     /// What the source is doing.
     pub state: State,
@@ -81,10 +82,12 @@ pub struct Snapshot {
     pub errors: BTreeMap<&'static str, u64>,
     /// Breaks announced, by [`crate::event::ContinuityKind::name`].
     pub breaks: BTreeMap<&'static str, u64>,
-    /// The last error and when it happened.
-    pub last_error: Option<(String, SystemTime)>,
+    /// The last error, also when all is well again.
+    pub last_error: Option<Trouble>,
     /// The ledger of the last checkpoint written.
     pub checkpoint_ledger: Option<u64>,
+    /// Why the newest checkpoint could not be written; `None` as soon as one can.
+    pub checkpoint_error: Option<Trouble>,
 }
 
 /// What is known of one source; shared.
@@ -101,34 +104,49 @@ pub struct SourceStatus {
 struct Inner {
     snapshot: Snapshot,
     recent: VecDeque<Recent>,
-    /// The kind of error that was logged last and when, until the source works again.
+    polls: Reminder,
+    checkpoints: Reminder,
+    /// When a change of state was logged last.
+    state_logged: Option<Instant>,
+}
+
+/// Decides which of the errors that go on are logged: the first, each of another kind, and one now
+/// and then.
+#[derive(Debug, Default)]
+struct Reminder {
+    /// The kind of error that was logged last and when, until it works again.
     logged: Option<(&'static str, Instant)>,
     /// Errors since then that were not logged.
     unlogged: u64,
-    /// When a change of state was logged last.
-    state_logged: Option<Instant>,
+}
+
+impl Reminder {
+    /// An error of this kind: if it shall be logged, how many were not since the last that was.
+    fn failed(&mut self, kind: &'static str) -> Option<u64> {
+        if self.logged.is_some_and(|(logged, at)| logged == kind && at.elapsed() < REMIND) {
+            self.unlogged += 1;
+            return None;
+        }
+        self.logged = Some((kind, Instant::now()));
+        Some(std::mem::take(&mut self.unlogged))
+    }
+
+    /// It works: if it did not before, how many errors were not logged.
+    fn works(&mut self) -> Option<u64> {
+        self.logged.take().map(|_| std::mem::take(&mut self.unlogged))
+    }
 }
 
 impl SourceStatus {
     /// A source that is starting.
     pub fn new(number: SourceNumber, name: &str) -> Arc<SourceStatus> {
-        let snapshot = Snapshot {
-            state: State::Starting,
-            network: None,
-            last_ledger: None,
-            last_closed_at: None,
-            last_posted: None,
-            newest_ledger: None,
-            ledgers_posted: 0,
-            events_posted: 0,
-            untaken: 0,
-            errors: BTreeMap::new(),
-            breaks: BTreeMap::new(),
-            last_error: None,
-            checkpoint_ledger: None,
+        let inner = Inner {
+            snapshot: Snapshot::default(),
+            recent: VecDeque::with_capacity(RECENT),
+            polls: Reminder::default(),
+            checkpoints: Reminder::default(),
+            state_logged: None,
         };
-        let inner =
-            Inner { snapshot, recent: VecDeque::with_capacity(RECENT), logged: None, unlogged: 0, state_logged: None };
         Arc::new(SourceStatus { number, name: name.into(), inner: Mutex::new(inner) })
     }
 
@@ -153,6 +171,8 @@ impl SourceStatus {
         let mut inner = self.lock();
         let snapshot = &mut inner.snapshot;
         snapshot.last_ledger = Some(batch.ledger.index);
+        // Until the poll is over, whoever looks shall not see a ledger newer than the newest.
+        snapshot.newest_ledger = snapshot.newest_ledger.max(snapshot.last_ledger);
         snapshot.last_closed_at = Some(batch.ledger.closed_at);
         snapshot.last_posted = Some(posted);
         snapshot.ledgers_posted += 1;
@@ -182,8 +202,7 @@ impl SourceStatus {
         inner.snapshot.newest_ledger = newest.or(inner.snapshot.newest_ledger);
         let state = if behind { State::CatchingUp } else { State::Live };
         let before = std::mem::replace(&mut inner.snapshot.state, state);
-        if inner.logged.take().is_some() {
-            let unlogged = std::mem::take(&mut inner.unlogged);
+        if let Some(unlogged) = inner.polls.works() {
             log::info!(source = self.name.as_str(), unlogged; "source works again");
         }
         let (last, newest) = (inner.snapshot.last_ledger, inner.snapshot.newest_ledger);
@@ -193,7 +212,8 @@ impl SourceStatus {
         }
         drop(inner);
         if tell {
-            log::info!(source = self.name.as_str(), ledger = last, newest; "source is {}", state.name());
+            let doing = if behind { "catching up" } else { "live" };
+            log::info!(source = self.name.as_str(), ledger = last, newest; "source is {doing}");
         }
     }
 
@@ -203,28 +223,33 @@ impl SourceStatus {
         inner.snapshot.state = State::Failing;
         let kind = error.kind();
         self.count(&mut inner, error);
-        let repeats = |(logged, at): (&str, Instant)| logged == kind && at.elapsed() < REMIND;
-        if inner.logged.is_some_and(repeats) {
-            inner.unlogged += 1;
-            return;
-        }
-        inner.logged = Some((kind, Instant::now()));
-        let unlogged = std::mem::take(&mut inner.unlogged);
+        let unlogged = inner.polls.failed(kind);
         drop(inner);
-        log::warn!(source = self.name.as_str(), kind, wait_ms = wait.as_millis() as u64, unlogged; "{error}");
+        if let Some(unlogged) = unlogged {
+            log::warn!(source = self.name.as_str(), kind, wait_ms = wait.as_millis() as u64, unlogged; "{error}");
+        }
     }
 
     /// A checkpoint is on disk, or is not.
     pub(super) fn checkpoint(&self, ledger: u64, outcome: Result<(), SourceError>) {
         let mut inner = self.lock();
         match outcome {
-            Ok(()) => inner.snapshot.checkpoint_ledger = Some(ledger),
-            Err(error) => {
-                let first = !inner.snapshot.errors.contains_key(error.kind());
-                self.count(&mut inner, &error);
+            Ok(()) => {
+                inner.snapshot.checkpoint_ledger = Some(ledger);
+                inner.snapshot.checkpoint_error = None;
+                let works_again = inner.checkpoints.works();
                 drop(inner);
-                if first {
-                    log::error!(source = self.name.as_str(), kind = error.kind(); "{error}");
+                if let Some(unlogged) = works_again {
+                    log::info!(source = self.name.as_str(), ledger, unlogged; "checkpoints are written again");
+                }
+            }
+            Err(error) => {
+                self.count(&mut inner, &error);
+                inner.snapshot.checkpoint_error = inner.snapshot.last_error.clone();
+                let unlogged = inner.checkpoints.failed(error.kind());
+                drop(inner);
+                if let Some(unlogged) = unlogged {
+                    log::error!(source = self.name.as_str(), kind = error.kind(), ledger, unlogged; "{error}");
                 }
             }
         }
@@ -246,7 +271,7 @@ impl SourceStatus {
 
     fn count(&self, inner: &mut Inner, error: &SourceError) {
         *inner.snapshot.errors.entry(error.kind()).or_default() += 1;
-        inner.snapshot.last_error = Some((error.to_string(), SystemTime::now()));
+        inner.snapshot.last_error = Some(Trouble { what: error.to_string(), at: SystemTime::now() });
     }
 
     /// The lock is held for a few assignments that cannot panic, so a poisoned value is whole.
@@ -259,4 +284,38 @@ impl SourceStatus {
 pub fn monotonic_nanos() -> u64 {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_on_is_told_again_now_and_then() {
+        let mut reminder = Reminder::default();
+        assert_eq!(reminder.works(), None);
+        assert_eq!(reminder.failed("timeout"), Some(0));
+        assert_eq!((reminder.failed("timeout"), reminder.failed("timeout")), (None, None));
+        assert_eq!(reminder.failed("transport"), Some(2));
+        assert_eq!(reminder.failed("transport"), None);
+        // A minute later.
+        reminder.logged = reminder.logged.and_then(|(kind, at)| Some((kind, at.checked_sub(REMIND)?)));
+        assert_eq!(reminder.failed("transport"), Some(1));
+        assert_eq!((reminder.works(), reminder.works()), (Some(0), None));
+    }
+
+    #[test]
+    fn a_checkpoint_that_fails_is_known_until_one_is_written() {
+        let status = SourceStatus::new(0, "a");
+        let full = || SourceError::Checkpoint { path: "/state".into(), reason: "no space; check `state_dir`".into() };
+        status.checkpoint(6, Ok(()));
+        status.checkpoint(7, Err(full()));
+        let known = status.snapshot();
+        assert_eq!(known.checkpoint_error.map(|error| error.what), Some(full().to_string()));
+        assert_eq!((known.checkpoint_ledger, known.errors["checkpoint"]), (Some(6), 1));
+        status.checkpoint(8, Ok(()));
+        let known = status.snapshot();
+        assert_eq!((known.checkpoint_error, known.checkpoint_ledger), (None, Some(8)));
+        assert!(known.last_error.is_some(), "the last error is remembered");
+    }
 }

@@ -13,6 +13,15 @@ pub enum LedgerConfig {
     StellarRpc(stellar::Config),
 }
 
+impl LedgerConfig {
+    /// The addresses that are asked, in order, without what may be secret in them.
+    pub fn endpoints(&self) -> Vec<String> {
+        match self {
+            LedgerConfig::StellarRpc(config) => config.endpoints(),
+        }
+    }
+}
+
 /// What a ledger needs to know of the source it works for.
 #[derive(Debug, Clone)]
 pub struct Context {

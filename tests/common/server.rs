@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -24,6 +25,8 @@ pub struct Process {
     child: Child,
     out: Arc<Mutex<String>>,
     err: Arc<Mutex<String>>,
+    /// They end when it has said its last word.
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -36,9 +39,9 @@ impl Process {
     /// Of a command whose output is piped, as that of [`program`] is.
     pub fn of(mut command: Command) -> Process {
         let mut child = command.spawn().expect("the program starts");
-        let out = collect(child.stdout.take().expect("it is piped"));
-        let err = collect(child.stderr.take().expect("it is piped"));
-        Process { child, out, err }
+        let (out, out_reader) = collect(child.stdout.take().expect("it is piped"));
+        let (err, err_reader) = collect(child.stderr.take().expect("it is piped"));
+        Process { child, out, err, readers: vec![out_reader, err_reader] }
     }
 
     pub fn stdout(&self) -> String {
@@ -83,13 +86,16 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// Waits for the end.
+    /// Waits for the end, and for all that it wrote.
     pub fn wait(&mut self) -> ExitStatus {
         let mut status = None;
         wait_until("the process ends", || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
         status.expect("it was waited for")
     }
 
@@ -121,17 +127,17 @@ impl Drop for Process {
     }
 }
 
-fn collect(stream: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+fn collect(stream: impl Read + Send + 'static) -> (Arc<Mutex<String>>, JoinHandle<()>) {
     let text = Arc::new(Mutex::new(String::new()));
     let collected = text.clone();
-    std::thread::spawn(move || {
+    let reader = std::thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
             let mut text = collected.lock().unwrap();
             text.push_str(&line);
             text.push('\n');
         }
     });
-    text
+    (text, reader)
 }
 
 /// `ledgercast devnet`.

@@ -120,3 +120,52 @@ proptest! {
         prop_assert!(read.len() as u64 <= at_most);
     }
 }
+
+#[test]
+fn how_far_behind_a_position_is() {
+    let history = History::new(2, 0, 1 << 20);
+    for (source, ledger, events) in [(0, 1, 3), (1, 1, 10), (0, 2, 4), (0, 3, 5)] {
+        append(&history, source, ledger, events).unwrap();
+    }
+    let at = |sequence, event| Position { sequence, event };
+    for (position, ledgers, of_first, of_both) in [
+        (Position::after(0), 4, 12, 22),
+        (at(1, 0), 4, 12, 22),
+        (at(1, 2), 4, 10, 20),
+        (Position::after(1), 3, 9, 19),
+        (at(2, 4), 3, 9, 15),
+        (at(4, 1), 1, 4, 4),
+        (Position::after(4), 0, 0, 0),
+        // The next ledger is under way.
+        (at(5, 0), 0, 0, 0),
+    ] {
+        assert_eq!(position.ledgers_behind(history.head()), ledgers, "{position:?}");
+        let events = |sources: &[SourceNumber]| history.behind(sources, position);
+        assert_eq!(events(&[0]), Behind { events: of_first, reached: true }, "{position:?}");
+        assert_eq!(events(&[0, 1]), Behind { events: of_both, reached: true }, "{position:?}");
+    }
+}
+
+#[test]
+fn behind_history_is_known_as_such() {
+    // Room for two ledgers of the five.
+    let history = History::new(1, 0, batch(0, 1, 10).weight() * 2);
+    (1..=5).for_each(|ledger| _ = append(&history, 0, ledger, 10).unwrap());
+    assert_eq!(history.behind(&[0], Position::after(3)), Behind { events: 20, reached: true });
+    assert_eq!(history.behind(&[0], Position::after(1)), Behind { events: 20, reached: false });
+    assert_eq!(Position::after(1).ledgers_behind(history.head()), 4);
+}
+
+#[test]
+fn ledgers_are_noted_as_routed_once() {
+    let history = History::new(2, 0, 1 << 20);
+    for (source, ledger) in [(0, 1), (1, 1), (0, 2), (0, 3)] {
+        append(&history, source, ledger, 1).unwrap();
+    }
+    assert_eq!(history.routed_at(0, 9), [(3, None), (2, None), (1, None)]);
+    history.note_routed(0, 2, 70);
+    history.note_routed(2, 3, 80);
+    assert_eq!(history.routed_at(0, 9), [(3, None), (2, Some(80)), (1, Some(70))]);
+    assert_eq!(history.routed_at(1, 9), [(1, Some(70))]);
+    assert_eq!(history.routed_at(0, 1), [(3, None)]);
+}

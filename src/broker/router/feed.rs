@@ -73,7 +73,7 @@ impl Router {
                 break;
             }
             let Some(slot) = sessions.next_hungry() else { break };
-            match self.feed(&mut sessions, slot, &worker, &mut left) {
+            match self.feed(&mut sessions, slot, &worker, &mut left, started) {
                 Fed::More | Fed::AtHead => waiting.push(slot),
                 Fed::Enough => {}
             }
@@ -84,7 +84,7 @@ impl Router {
         self.memo.clear();
     }
 
-    fn feed(&mut self, sessions: &mut Sessions, slot: u32, worker: &Worker, left: &mut usize) -> Fed {
+    fn feed(&mut self, sessions: &mut Sessions, slot: u32, worker: &Worker, left: &mut usize, started: Instant) -> Fed {
         let history = &worker.shared.history;
         loop {
             let Some(found) = sessions.slot(slot) else { return Fed::Enough };
@@ -112,7 +112,7 @@ impl Router {
                     return Fed::Enough;
                 }
                 Read::Gone => {
-                    let behind = self.head.saturating_sub(at.sequence);
+                    let behind = at.ledgers_behind(self.head);
                     sessions.end(slot, Ending::TooSlow, behind);
                     return Fed::Enough;
                 }
@@ -157,6 +157,13 @@ impl Router {
                 Some(refused) if taken > 0 || !announced => Position { sequence: entry.sequence, event: refused.event },
                 _ => Position { sequence: entry.sequence, event: from },
             };
+            if taken < frames.len() {
+                // No room, in this outbox or in all together: bytes wait, or the socket wakes its task.
+                return Fed::Enough;
+            }
+            if started.elapsed() >= TURN_TIME {
+                return Fed::More;
+            }
         }
     }
 }

@@ -6,19 +6,25 @@
 //! Work goes in slices: 512 sessions of the ledger under way, then a share for lagging sessions,
 //! then the thread's other tasks. A change is applied between two ledgers only.
 
+mod census;
+mod crowd;
+mod drain;
 mod fan_out;
 mod feed;
 mod revoke;
 mod sessions;
 mod tick;
 
+pub use census::{Census, SessionReport, SortBy, TakeCensus, WorkerCount};
+pub use crowd::OUTBOX_TOTAL;
+pub use drain::Drain;
 pub use revoke::Revoke;
-pub use sessions::{MountEntry, SessionRef, Sessions};
+pub use sessions::{Lags, MountEntry, SessionRef, Sessions};
 
 use super::actor::{Advanced, Join};
 use super::history::{Begin, Position, Read};
 use crate::dialect::{Applied, Change, Ending};
-use crate::session::{ChangeApplied, Worker};
+use crate::session::{ChangeApplied, End, Worker};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message};
 use fan_out::Job;
 use feed::Memo;
@@ -58,11 +64,6 @@ pub struct Apply {
 #[rtype(result = "()")]
 pub struct Feed;
 
-/// Close every session of this thread: the server stops.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub struct Drain;
-
 /// The actor.
 pub struct Router {
     worker: Rc<Worker>,
@@ -76,6 +77,8 @@ pub struct Router {
     memo: Memo,
     /// A further slice is on its way.
     scheduled: bool,
+    /// The outboxes were crowded a second ago.
+    crowded: bool,
 }
 
 impl Router {
@@ -90,6 +93,7 @@ impl Router {
             job: None,
             memo: Memo::default(),
             scheduled: false,
+            crowded: false,
         }
     }
 
@@ -215,10 +219,14 @@ impl Sessions {
 
     /// Tells a session to close, once.
     fn end(&mut self, slot: u32, ending: Ending, lag: u64) {
+        self.end_as(slot, End::of(ending, lag));
+    }
+
+    fn end_as(&mut self, slot: u32, end: End) {
         let Some(entry) = self.slot(slot) else { return };
         if let (Some(session), false) = (&entry.session, entry.ending) {
             entry.ending = true;
-            session.do_send(crate::session::End { ending, lag });
+            session.do_send(end);
         }
     }
 }
@@ -276,17 +284,6 @@ impl Handler<Feed> for Router {
     type Result = ();
     fn handle(&mut self, _: Feed, ctx: &mut Self::Context) {
         self.schedule(ctx);
-    }
-}
-
-impl Handler<Drain> for Router {
-    type Result = ();
-    fn handle(&mut self, _: Drain, _: &mut Self::Context) {
-        let mut sessions = self.worker.sessions.borrow_mut();
-        sessions.draining = true;
-        for slot in sessions.slots() {
-            sessions.end(slot, Ending::Shutdown, 0);
-        }
     }
 }
 

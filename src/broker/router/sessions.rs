@@ -2,7 +2,7 @@
 
 use crate::broker::history::{Opened, Position};
 use crate::broker::index::Index;
-use crate::broker::{RenderingId, StreamEntry, Subscription};
+use crate::broker::{Clause, RenderingId, StreamEntry, Subscription};
 use crate::dialect::{Change, Mount};
 use crate::event::{KindSet, SourceNumber};
 use crate::server::access::Access;
@@ -10,6 +10,7 @@ use crate::session::{Link, Session};
 use actix::Addr;
 use slab::Slab;
 use std::collections::VecDeque;
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +24,13 @@ pub struct SessionRef {
     pub slot: u32,
     /// Its number on that thread.
     pub number: u64,
+}
+
+/// The name of a session in logs and answers: no other session of the process has it.
+impl fmt::Display for SessionRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.router, self.number)
+    }
 }
 
 /// A mount as sessions see it.
@@ -59,6 +67,13 @@ pub struct Slot {
     pub alarm: Option<Duration>,
 }
 
+impl Slot {
+    /// Ledgers up to `head` that it has not been fed wholly; 0 for a live session.
+    pub fn ledgers_behind(&self, head: u64) -> u64 {
+        self.lag.as_ref().map_or(0, |lag| lag.at.ledgers_behind(head))
+    }
+}
+
 /// A position behind the head.
 pub struct Lag {
     pub at: Position,
@@ -71,6 +86,26 @@ pub struct Lag {
 impl Lag {
     pub fn new(at: Position) -> Lag {
         Lag { at, announced: false, pending: None }
+    }
+}
+
+/// How far the sessions of a thread are behind the head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Lags {
+    /// Sessions that are behind, by how many ledgers: [`Lags::CLASSES`].
+    pub sessions: [usize; 4],
+    /// Ledgers that the last of them is behind.
+    pub largest: u64,
+}
+
+impl Lags {
+    /// The greatest number of ledgers in each class, with its name in metrics.
+    pub const CLASSES: [(&'static str, u64); 4] = [("1", 1), ("10", 10), ("100", 100), ("more", u64::MAX)];
+
+    fn count(&mut self, ledgers: u64) {
+        let class = Lags::CLASSES.iter().position(|(_, up_to)| ledgers <= *up_to);
+        self.sessions[class.unwrap_or(Lags::CLASSES.len() - 1)] += 1;
+        self.largest = self.largest.max(ledgers);
     }
 }
 
@@ -165,9 +200,19 @@ impl Sessions {
         self.slots.get_mut(slot as usize)
     }
 
+    /// Every session with its slot.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        self.slots.iter().map(|(slot, found)| (slot as u32, found))
+    }
+
     /// Every slot in use.
     pub fn slots(&self) -> Vec<u32> {
         self.slots.iter().map(|(slot, _)| slot as u32).collect()
+    }
+
+    /// A session by its slot.
+    pub fn get(&self, slot: u32) -> Option<&Slot> {
+        self.slots.get(slot as usize)
     }
 
     /// How many sessions there are.
@@ -217,6 +262,7 @@ impl Sessions {
 
     /// Puts a session into its group or the index.
     pub fn enter(&mut self, slot: u32, subscription: Subscription) {
+        debug_assert!(subscription.clauses.iter().all(Clause::is_sorted), "dialects sort the lists of their clauses");
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
         let sources = entry.mount.sources.clone();
         match subscription.everything_of() {
@@ -291,14 +337,25 @@ impl Sessions {
         self.hungry.len()
     }
 
-    /// How many sessions are behind the head.
-    pub fn lagging(&self) -> usize {
-        self.slots.iter().filter(|(_, slot)| slot.lag.is_some()).count()
+    /// Sequence of the newest ledger that was taken round or is under way.
+    pub fn newest(&self) -> u64 {
+        self.head + u64::from(self.job_runs)
     }
 
-    /// Bytes that wait in all outboxes.
-    pub fn waiting_bytes(&self) -> usize {
-        self.slots.iter().map(|(_, slot)| slot.link.waiting()).sum()
+    /// How many ledgers a session is behind.
+    pub fn ledgers_behind(&self, session: SessionRef) -> u64 {
+        let slot = self.slots.get(session.slot as usize).filter(|slot| slot.number == session.number);
+        slot.map_or(0, |slot| slot.ledgers_behind(self.newest()))
+    }
+
+    /// How far the sessions are behind the head.
+    pub fn lags(&self) -> Lags {
+        let newest = self.newest();
+        let mut lags = Lags::default();
+        for (_, slot) in self.iter().filter(|(_, slot)| slot.lag.is_some()) {
+            lags.count(slot.ledgers_behind(newest));
+        }
+        lags
     }
 
     /// Ledgers were passed over: what opens now begins after them.

@@ -36,12 +36,13 @@ impl Router {
                         }
                     }
                     Need::End(ending) => {
-                        let behind = found.lag.as_ref().map_or(0, |lag| self.head.saturating_sub(lag.at.sequence));
+                        let behind = found.ledgers_behind(self.head);
                         sessions.end(slot, ending, behind);
                     }
                     Need::GiveUp => found.link.give_up(),
                 }
             }
+            self.relieve(&mut sessions, &worker);
         });
         worker.hand_over_counts();
     }
@@ -61,6 +62,10 @@ fn need(slot: &Slot, worker: &Worker) -> Need {
     if over(link.stalled_for(now), worker.shared.limits.stall) {
         return Need::End(Ending::TooSlow);
     }
+    if !link.may_read(worker) {
+        // Who is not read from cannot give a sign of life; bytes wait for it, so that it may stall.
+        link.heard_now(worker);
+    }
     if over(link.silent_for(now), manners.dead_after) {
         return Need::End(Ending::Dead);
     }
@@ -78,12 +83,10 @@ fn need(slot: &Slot, worker: &Worker) -> Need {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::broker::Renderings;
     use crate::broker::router::sessions::MountEntry;
-    use crate::broker::{Broker, History, Renderings};
     use crate::dialect::flow;
-    use crate::server::metrics::Metrics;
-    use crate::session::{Link, Shared};
-    use actix::Actor;
+    use crate::session::Link;
     use bytes::Bytes;
     use std::rc::Rc;
     use std::sync::Arc;
@@ -94,10 +97,7 @@ mod tests {
     /// A session whose client falls silent, and what it needs at each second of the worker's clock.
     #[actix::test]
     async fn a_silent_client_is_pinged_and_then_given_up() {
-        let history = Arc::new(History::new(1, 1, 1 << 20));
-        let metrics = Arc::new(Metrics::default());
-        let broker = Broker::new(history.clone(), metrics.clone(), Arc::new([Arc::from("a")])).start();
-        let worker = Worker::new(Arc::new(Shared::for_tests(history, broker, metrics)), 0);
+        let worker = Worker::for_tests();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, peer) = listener.accept().await.unwrap();

@@ -28,11 +28,14 @@ pub use render::FlowRender;
 use super::{CloseCodes, Dialect, Manners, Mount, MountContext, Opening, Oversize, frame};
 use crate::broker::{RenderingId, Renderings};
 use crate::config::settings;
-use crate::config::units::Time;
+use crate::config::units::{Size, Time};
 use crate::event::{EventKind, KindSet};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Bytes of a client's message, as in the original.
+const MAX_MESSAGE: usize = 512 << 10;
 
 settings! {
     /// Obsrvr Flow.
@@ -45,6 +48,8 @@ settings! {
         /// Answer a later `register` with `registered`, which marks where the new filters begin. Default true:
         /// clients branch on `type` and lose nothing. With false there is no answer, as in the original.
         pub confirm_updates: bool = true,
+        /// The largest message of a client; a larger one closes it with 1009. Default 512KiB, as Flow does.
+        pub max_message: Size = Size(MAX_MESSAGE as u64),
     }
 }
 
@@ -53,7 +58,7 @@ pub const MANNERS: Manners = Manners {
     name: "flow",
     ping_after: Duration::from_secs(30),
     dead_after: Duration::from_secs(75),
-    max_message: 512 * 1024,
+    max_message: MAX_MESSAGE,
     oversize: Oversize::Close,
     codes: CloseCodes { shutdown: 1001, too_slow: 1008, gap: 1012, dead: 1008, limit: 1008 },
     one_source: false,
@@ -105,6 +110,10 @@ impl Mount for FlowMount {
         &MANNERS
     }
 
+    fn max_message(&self) -> usize {
+        self.shared.config.max_message.bytes()
+    }
+
     fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>> {
         opening.below.is_empty().then(|| Box::new(session::Session::new(self.shared.clone())) as Box<dyn Dialect>)
     }
@@ -127,8 +136,12 @@ mod tests {
     fn settings_have_defaults_and_no_unknown_keys() {
         let read = |text| serde_json::from_str::<Config>(text);
         assert_eq!(read("{}").unwrap(), Config::default());
-        let set = read(r#"{"max_queue_size":5,"registration_timeout":"3s","confirm_updates":false}"#).unwrap();
-        assert_eq!(set, Config { max_queue_size: 5, registration_timeout: Time::secs(3), confirm_updates: false });
+        let set =
+            read(r#"{"max_queue_size":5,"registration_timeout":"3s","confirm_updates":false,"max_message":"1KiB"}"#)
+                .unwrap();
+        let registration_timeout = Time::secs(3);
+        let max_message = Size::kib(1);
+        assert_eq!(set, Config { max_queue_size: 5, registration_timeout, confirm_updates: false, max_message });
         assert!(read(r#"{"queue_size":5}"#).is_err());
     }
 

@@ -48,6 +48,10 @@ fn a_claim_costs_nothing() {
     let mut scanner = Scanner::default();
     let mut claim: &[u8] = &[0x82, 0xff, 0, 0, 1, 0, 0, 0, 0, 0, 1, 2, 3, 4];
     assert_eq!(scanner.next(&mut claim, LIMIT), Err(Fault::TooBig));
+    // Nor does one that is below the limit, before its bytes are here.
+    let mut claim: &[u8] = &[0x82, 0xfe, 3, 0xe8, 1, 2, 3, 4, b'x'];
+    assert_eq!(scanner.next(&mut claim, LIMIT), Ok(None));
+    assert!((1..100).contains(&scanner.held()), "{}", scanner.held());
     // Also when each fragment alone is small.
     let wire = [frame(false, TEXT, &[b'x'; 600]), frame(true, CONTINUATION, &[b'x'; 401])].concat();
     assert_eq!(scan(&wire), (vec![], Err(Fault::TooBig)));

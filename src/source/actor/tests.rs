@@ -107,6 +107,21 @@ async fn every_ledger_once_in_order() {
 }
 
 #[actix::test]
+async fn the_last_ledger_that_there_can_be_ends_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        // The second time from its checkpoint.
+        let mut setup = Setup::new(Chain::new(u32::MAX, 1, 1)).await;
+        setup.start = StartLedger::Latest;
+        setup.node.lock().unwrap().oldest = 0;
+        let source = setup.start(Some(state.path()));
+        setup.until_ledger(u32::MAX.into()).await;
+        source.stop().await;
+        assert_eq!(source.status.snapshot().state, State::Stopped);
+    }
+}
+
+#[actix::test]
 async fn faults_delay_and_lose_nothing() {
     let setup = Setup::new(Chain::new(100, 3, 1)).await;
     setup.node.lock().unwrap().faults = vec![
@@ -312,7 +327,7 @@ async fn the_wrong_network_is_refused() {
     let wrong = Setup { url, ..setup };
     let source = wrong.start(None);
     until("an error", || source.status.snapshot().errors.contains_key("wrong_network")).await;
-    let (text, _) = source.status.snapshot().last_error.unwrap();
+    let text = source.status.snapshot().last_error.unwrap().what;
     assert!(text.contains("\"another\"") && text.contains("network_passphrase"), "{text}");
     source.stop().await;
     assert!(wrong.ledgers().is_empty());

@@ -263,6 +263,11 @@ impl Config {
         Ok(RpcSettings { urls, headers, timeout: self.timeout.0, max_response: self.max_response.bytes() })
     }
 
+    /// The addresses that are asked, in order, without what may be secret in them.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.rpc_url.iter().chain(&self.rpc_urls).map(|url| format!("{url:?}")).collect()
+    }
+
     fn addresses(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let one = self.rpc_url.iter().map(|url| ("rpc_url", url.0.as_str()));
         one.chain(self.rpc_urls.iter().map(|url| ("rpc_urls", url.0.as_str())))

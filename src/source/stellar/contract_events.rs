@@ -85,6 +85,10 @@ pub fn append(
         events.extend(event(&of(view, position), &emitted.event, meaning.as_ref(), names)?);
     }
     for (operation, emitted) in view.operation_events() {
+        // Ids have no room for it; a transaction has 100 operations at most, but its metadata may claim more.
+        if operation >= AFTER_ONE && !emitted.is_empty() {
+            return Err(format!("operation {operation} of transaction {} emits events", view.order));
+        }
         for (index, emitted) in (0..).zip(emitted) {
             let position = Position { transaction: view.order, operation, index };
             let meaning = meaning(emitted, contracts);

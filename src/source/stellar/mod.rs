@@ -20,6 +20,8 @@ mod contract_events;
 mod decode;
 mod emitted;
 mod forms;
+#[doc(hidden)]
+pub mod fuzzing;
 mod keys;
 mod mapping;
 mod meaning;

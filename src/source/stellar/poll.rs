@@ -189,7 +189,7 @@ impl StellarRpc {
                 let ledger = u32::try_from(checkpoint.ledger).unwrap_or(u32::MAX - 1);
                 self.last = Some((ledger, checkpoint.hash));
                 self.epoch = checkpoint.epoch;
-                self.due = Some(ledger + 1);
+                self.due = Some(ledger.saturating_add(1));
             }
             None => {
                 self.last = None;

@@ -4,10 +4,9 @@ pub use super::assets::{contract_of, network_hash, parse};
 pub use super::decode::AppliedTransaction;
 pub use super::testing::{account, envelope, native_event, recorded, succeeded};
 
-use super::assets::AssetContracts;
 use super::decode::{self, ClosedLedger};
-use super::{mapping, methods, network_id};
-use crate::event::{Hash, LedgerBatch, LedgerRef};
+use super::{fuzzing, methods};
+use crate::event::{Hash, LedgerBatch};
 use serde_json::Value;
 
 /// The passphrases of the networks that recordings are of.
@@ -16,21 +15,7 @@ pub const TESTNET: &str = super::TESTNET;
 
 /// A closed ledger as the source posts it.
 fn batch(passphrase: &str, closed: ClosedLedger) -> LedgerBatch {
-    let events = mapping::events(&closed, &mut AssetContracts::new(network_hash(passphrase))).unwrap();
-    LedgerBatch {
-        source: 0,
-        network: network_id(passphrase).into(),
-        epoch: 0,
-        ledger: LedgerRef {
-            index: closed.index.into(),
-            hash: Some(closed.hash),
-            parent: Some(closed.parent),
-            closed_at: closed.closed_at,
-        },
-        continuity: None,
-        events,
-        native: None,
-    }
+    fuzzing::batch(passphrase, &closed).unwrap()
 }
 
 /// A ledger of these transactions.

@@ -124,7 +124,7 @@ impl Chain {
 
     /// The newest ledger.
     pub fn latest(&self) -> u32 {
-        self.first + self.ledgers.len() as u32 - 1
+        self.first + (self.ledgers.len() as u32 - 1)
     }
 
     /// A ledger as `getLedgers` gives it.

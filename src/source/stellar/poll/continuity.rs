@@ -90,7 +90,7 @@ impl StellarRpc {
     /// Says once, before it happens, that ledgers are about to be lost: the edge of a full server
     /// comes near while we are behind.
     pub(super) fn watch_edge(&mut self, due: u32) {
-        let full = self.window > 0 && self.newest.saturating_sub(self.oldest) + 1 >= self.window;
+        let full = self.window > 0 && self.newest.saturating_sub(self.oldest) >= self.window - 1;
         let room = due.saturating_sub(self.oldest);
         let near = full && room < self.window / 20;
         if near && !self.near_edge {

@@ -60,7 +60,7 @@ impl StellarRpc {
                 break;
             }
             self.fetched.push_back(ledger);
-            expected += 1;
+            expected = expected.saturating_add(1);
         }
         self.ledger_bytes = self.fetched.iter().map(methods::Ledger::bytes).max().unwrap_or(self.ledger_bytes);
         if self.fetched.is_empty() && due < self.oldest {

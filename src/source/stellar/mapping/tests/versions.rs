@@ -24,6 +24,21 @@ fn events_around_transactions_have_places_of_their_own() {
     assert!(ids.is_sorted());
 }
 
+#[test]
+fn metadata_with_more_operations_than_ids_can_tell_is_refused() {
+    let network = network_hash(TESTNET);
+    let event = || native_event(&network, "fee", &[ScAddress::Account(account(1))], 5);
+    // The event of the operation would have the id of the one after the transaction.
+    let last = OperationMetaV2 { events: vec![event()].try_into().unwrap(), ..Default::default() };
+    let operations = [vec![OperationMetaV2::default(); 4095], vec![last]].concat();
+    let mut applied = applied(1, Memo::None, vec![(payment(1), paid())], operations);
+    let TransactionMeta::V4(meta) = &mut applied.meta else { panic!() };
+    let after = TransactionEvent { stage: TransactionEventStage::AfterTx, event: event() };
+    meta.events = vec![after].try_into().unwrap();
+    let refused = events(&closed(9, vec![applied]), &mut AssetContracts::new(network)).unwrap_err();
+    assert_eq!(refused, "operation 4095 of transaction 1 emits events");
+}
+
 /// The muxed form of an account of the chain.
 fn with_id(number: u8, id: u64) -> MuxedAccount {
     MuxedAccount::MuxedEd25519(MuxedAccountMed25519 { id, ed25519: Uint256([number; 32]) })

@@ -7,8 +7,13 @@
 //! Labels are names from the settings or texts of the program. Nothing that a peer sends becomes a
 //! label, since each new value would stay for ever.
 
+mod process;
+mod sources;
+
 use super::admin::SourceHealth;
 use super::handshake::Refusal;
+use crate::broker::{Lags, OUTBOX_TOTAL, SessionRef};
+use crate::dialect::Ending;
 use crate::event::EventKind;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
@@ -18,7 +23,7 @@ use prometheus_client::registry::{Metric, Registry};
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// The type of what [`Metrics::text`] gives.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,14 +34,15 @@ const REFUSALS_TOLD_EVERY: Duration = Duration::from_secs(10);
 type Label = (&'static str, Cow<'static, str>);
 type Counters<const LABELS: usize> = Family<[Label; LABELS], Counter>;
 type Gauges<const LABELS: usize> = Family<[Label; LABELS], Gauge>;
+type Seconds<const LABELS: usize> = Family<[Label; LABELS], Gauge<f64, AtomicU64>>;
 
 /// The end of a session.
 #[derive(Debug, Clone, Copy)]
 pub struct Closed<'a, Peer> {
     /// The dialect's name.
     pub dialect: &'static str,
-    /// The session's number.
-    pub session: u64,
+    /// Which session.
+    pub session: SessionRef,
     /// Where the client was.
     pub peer: &'a Peer,
     /// The close code; `None`: the connection ended without a close.
@@ -45,8 +51,8 @@ pub struct Closed<'a, Peer> {
     pub reason: &'static str,
     /// Whether we ended it and not the client.
     pub by_us: bool,
-    /// Events between the session's position and the head, before filtering.
-    pub lag: u64,
+    /// Ledgers that the session was behind the head.
+    pub lag_ledgers: u64,
     /// How long it lived.
     pub lived: Duration,
 }
@@ -55,6 +61,7 @@ pub struct Closed<'a, Peer> {
 pub struct Metrics {
     registry: Registry,
     started: Instant,
+    started_at: SystemTime,
     sessions: Gauges<1>,
     opened: Counters<1>,
     closed: Counters<3>,
@@ -71,7 +78,10 @@ pub struct Metrics {
     inbound_messages: Counters<1>,
     protocol_errors: Counters<2>,
     lagging: Gauges<1>,
+    behind: Gauges<2>,
+    largest_lag: Gauges<1>,
     outbox_bytes: Gauges<1>,
+    inbound_bytes: Gauges<1>,
     history_bytes: Gauges<1>,
     history_ledgers: Gauges<1>,
     refusals_untold: AtomicU64,
@@ -95,9 +105,15 @@ fn named(key: &'static str, value: &str) -> Label {
 
 fn registered<M: Metric + Clone + Default>(registry: &mut Registry, name: &str, help: &str) -> M {
     let metric = M::default();
-    // The library ends the sentence.
-    registry.register(name, help, metric.clone());
+    register(registry, name, help, metric.clone());
     metric
+}
+
+fn register(registry: &mut Registry, name: &str, help: &str, metric: impl Metric) {
+    #[cfg(test)]
+    tests::note(name);
+    // The library ends the sentence.
+    registry.register(name, help, metric);
 }
 
 fn registry() -> Registry {
@@ -110,6 +126,7 @@ impl Default for Metrics {
         let r = &mut registry;
         Metrics {
             started: Instant::now(),
+            started_at: SystemTime::now(),
             sessions: registered(r, "sessions_open", "Open sessions"),
             opened: registered(r, "sessions_opened", "Sessions opened"),
             closed: registered(r, "sessions_closed", "Sessions closed, by close code and reason"),
@@ -117,7 +134,7 @@ impl Default for Metrics {
             arrived: registered(r, "connections_arrived", "Connections that are no WebSockets, or not yet"),
             ledgers: registered(r, "ledgers", "Ledgers taken from a source"),
             events: registered(r, "events", "Events taken from a source, before filtering"),
-            frames_queued: registered(r, "frames_queued", "Event frames queued to clients: the deliveries"),
+            frames_queued: registered(r, "frames_queued", "Events queued to clients whose filters they match"),
             frames_queued_sum: Counter::default(),
             frames_rendered: registered(r, "frames_rendered", "Event frames written in a dialect's form, once for all"),
             written_bytes: registered(r, "written_bytes", "Bytes that sockets took"),
@@ -129,7 +146,10 @@ impl Default for Metrics {
                 "Messages from clients that their dialect does not allow",
             ),
             lagging: registered(r, "sessions_lagging", "Sessions behind the head, fed from history"),
+            behind: registered(r, "sessions_behind", "Sessions behind the head by so many ledgers at most"),
+            largest_lag: registered(r, "sessions_largest_lag_ledgers", "Ledgers that the slowest session is behind"),
             outbox_bytes: registered(r, "outbox_bytes", "Bytes waiting in front of sockets"),
+            inbound_bytes: registered(r, "inbound_bytes", "Bytes of messages that have not ended yet"),
             history_bytes: registered(r, "history_bytes", "Memory of the recent ledgers of a source"),
             history_ledgers: registered(r, "history_ledgers", "Recent ledgers of a source in memory"),
             refusals_untold: AtomicU64::new(0),
@@ -141,15 +161,16 @@ impl Default for Metrics {
 
 impl Metrics {
     /// A session was opened.
-    pub fn session_opened(&self, dialect: &'static str, session: u64, peer: &impl Display) {
+    pub fn session_opened(&self, dialect: &'static str, session: SessionRef, peer: &impl Display) {
         self.sessions.get_or_create(&[label("dialect", dialect)]).inc();
         self.opened.get_or_create(&[label("dialect", dialect)]).inc();
-        log::debug!(dialect = dialect, session = session, peer:% = peer; "session opened");
+        log::debug!(dialect = dialect, session:% = session, peer:% = peer; "session opened");
     }
 
-    /// A session ended. What we ended is told at `info`, what the client ended at `debug`.
+    /// A session ended. A client that was too slow is told at `warn`, what else we ended at `info`,
+    /// what the client ended at `debug`.
     pub fn session_closed<Peer: Display>(&self, closed: Closed<'_, Peer>) {
-        let Closed { dialect, session, peer, code, reason, by_us, lag, lived } = closed;
+        let Closed { dialect, session, peer, code, reason, by_us, lag_ledgers, lived } = closed;
         self.sessions.get_or_create(&[label("dialect", dialect)]).dec();
         // A client can send a thousand different codes; the ones that we or the RFC know get a label each.
         let code_label = match code {
@@ -158,10 +179,14 @@ impl Metrics {
             Some(_) => Cow::Borrowed("other"),
         };
         self.closed.get_or_create(&[label("dialect", dialect), ("code", code_label), label("reason", reason)]).inc();
-        let level = if by_us { log::Level::Info } else { log::Level::Debug };
+        let level = match by_us {
+            true if [Ending::TooSlow.name(), OUTBOX_TOTAL].contains(&reason) => log::Level::Warn,
+            true => log::Level::Info,
+            false => log::Level::Debug,
+        };
         log::log!(
-            level, dialect = dialect, session = session, peer:% = peer, code = code, reason = reason, lag = lag,
-            lived_ms = u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
+            level, dialect = dialect, session:% = session, peer:% = peer, code = code, reason = reason,
+            lag_ledgers = lag_ledgers, lived_ms = u64::try_from(lived.as_millis()).unwrap_or(u64::MAX);
             "session closed"
         );
     }
@@ -199,9 +224,9 @@ impl Metrics {
     }
 
     /// A client sent what its dialect does not allow; `kind` is the dialect's word for it.
-    pub fn protocol_error(&self, dialect: &'static str, kind: &'static str, session: u64) {
+    pub fn protocol_error(&self, dialect: &'static str, kind: &'static str, session: SessionRef) {
         self.protocol_errors.get_or_create(&[label("dialect", dialect), label("kind", kind)]).inc();
-        log::debug!(dialect = dialect, session = session, kind = kind; "protocol error");
+        log::debug!(dialect = dialect, session:% = session, kind = kind; "protocol error");
     }
 
     /// The broker took a ledger; `events` says how many events of each kind it brought.
@@ -245,173 +270,36 @@ impl Metrics {
         self.inbound_messages.get_or_create(&[label("dialect", dialect)]).inc_by(count);
     }
 
-    /// What stands at a worker thread now.
-    pub fn worker(&self, worker: usize, lagging_sessions: usize, outbox_bytes: usize) {
-        let label = [("worker", Cow::Owned(worker.to_string()))];
-        self.lagging.get_or_create(&label).set(gauge(lagging_sessions));
+    /// How a worker thread stands now.
+    pub fn worker(&self, worker: usize, lags: Lags, outbox_bytes: usize, inbound_bytes: usize) {
+        let label = ("worker", Cow::Owned(worker.to_string()));
+        for ((name, _), sessions) in Lags::CLASSES.into_iter().zip(lags.sessions) {
+            let labels = [label.clone(), ("ledgers", Cow::Borrowed(name))];
+            self.behind.get_or_create(&labels).set(gauge(sessions));
+        }
+        let label = [label];
+        self.lagging.get_or_create(&label).set(gauge(lags.sessions.iter().sum::<usize>()));
+        self.largest_lag.get_or_create(&label).set(gauge(lags.largest));
         self.outbox_bytes.get_or_create(&label).set(gauge(outbox_bytes));
+        self.inbound_bytes.get_or_create(&label).set(gauge(inbound_bytes));
     }
 
-    /// Everything in the OpenMetrics text form, which Prometheus reads; `sources` as they are now.
-    pub fn text(&self, sources: &[SourceHealth]) -> Result<String, fmt::Error> {
+    /// Everything in the OpenMetrics text form, which Prometheus reads; sources and open
+    /// connections as they are now.
+    pub fn text(&self, sources: &[SourceHealth], connections: usize) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)?;
-        encode_registry(&mut text, &source_registry(sources))?;
+        encode_registry(&mut text, &sources::registry_of(sources))?;
+        encode_registry(&mut text, &process::server(connections))?;
+        encode_registry(&mut text, &process::standard(self.started_at))?;
         encode_eof(&mut text)?;
         Ok(text)
     }
 }
 
-fn gauge(value: usize) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// What the sources know themselves, read at each scrape.
-fn source_registry(sources: &[SourceHealth]) -> Registry {
-    let mut registry = registry();
-    let r = &mut registry;
-    let ready: Gauges<1> = registered(r, "source_ready", "Whether a source delivers: 1 or 0");
-    let last: Gauges<1> = registered(r, "source_last_ledger", "The last ledger that a source delivered");
-    let age: Family<[Label; 1], Gauge<f64, AtomicU64>> =
-        registered(r, "source_last_ledger_age_seconds", "Seconds since a source delivered a ledger");
-    let behind: Gauges<1> = registered(r, "source_behind_ledgers", "Ledgers between a source and its network's tip");
-    let errors: Counters<2> = registered(r, "source_rpc_errors", "Failed calls of a source's RPC");
-    for source in sources {
-        let label = [named("source", &source.name)];
-        ready.get_or_create(&label).set(i64::from(source.trouble().is_none()));
-        if let Some(ledger) = source.last_ledger {
-            last.get_or_create(&label).set(i64::try_from(ledger).unwrap_or(i64::MAX));
-        }
-        if let Some(since) = source.last_ledger_age {
-            age.get_or_create(&label).set(since.as_secs_f64());
-        }
-        if let Some(ledgers) = source.behind {
-            behind.get_or_create(&label).set(i64::try_from(ledgers).unwrap_or(i64::MAX));
-        }
-        for (kind, count) in &source.rpc_errors {
-            let labels = [named("source", &source.name), ("kind", Cow::Borrowed(*kind))];
-            errors.get_or_create(&labels).inc_by(*count);
-        }
-    }
-    registry
+fn gauge(value: impl TryInto<i64>) -> i64 {
+    value.try_into().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeMap;
-
-    /// Samples by name and labels; fails on what is no OpenMetrics text.
-    fn read(text: &str) -> BTreeMap<String, f64> {
-        let body = text.strip_suffix("# EOF\n").expect("ends with # EOF");
-        let mut families = Vec::new();
-        let mut samples = BTreeMap::new();
-        for line in body.lines() {
-            if let Some(comment) = line.strip_prefix("# ") {
-                let words: Vec<&str> = comment.splitn(3, ' ').collect();
-                assert!(["HELP", "TYPE", "UNIT"].contains(&words[0]), "{line}");
-                if words[0] == "TYPE" {
-                    assert!(!families.contains(&words[1].to_owned()), "told twice: {line}");
-                    families.push(words[1].to_owned());
-                }
-                continue;
-            }
-            let (name, value) = line.rsplit_once(' ').unwrap();
-            let bare = name.split('{').next().unwrap();
-            assert!(families.iter().any(|family| bare.trim_end_matches("_total") == family), "{line}");
-            assert!(samples.insert(name.to_owned(), value.parse().unwrap()).is_none(), "twice: {line}");
-        }
-        samples
-    }
-
-    #[test]
-    fn counts_and_reads_as_openmetrics() {
-        let metrics = Metrics::default();
-        metrics.session_opened("flow", 1, &"127.0.0.1");
-        metrics.session_opened("flow", 2, &"127.0.0.1");
-        let closed = Closed {
-            dialect: "flow",
-            session: 1,
-            peer: &"127.0.0.1",
-            code: Some(1008),
-            reason: "too slow",
-            by_us: true,
-            lag: 7,
-            lived: Duration::from_secs(1),
-        };
-        metrics.session_closed(closed);
-        metrics.connection_refused(Refusal::ConnectionsPerAddress, &"127.0.0.1");
-        metrics.protocol_error("flow", "invalid_filter", 2);
-        metrics
-            .ledger_taken("main", [(EventKind::Ledger, 1), (EventKind::ContractEvent, 2), (EventKind::SystemEvent, 3)]);
-        metrics.history("main", 1000, 3);
-        metrics.frames_queued("flow", 12);
-        metrics.frames_rendered(6);
-        metrics.written(4096, 2);
-        metrics.inbound_messages("flow", 3);
-        metrics.worker(0, 1, 512);
-        let source = SourceHealth {
-            name: "odd \"name\"\n".to_owned(),
-            last_ledger: Some(42),
-            last_ledger_age: Some(Duration::from_millis(1500)),
-            behind: Some(2),
-            rpc_errors: vec![("timeout", 5)],
-            ..SourceHealth::default()
-        };
-        let samples = read(&metrics.text(&[source]).unwrap());
-        for (name, value) in [
-            (r#"ledgercast_sessions_open{dialect="flow"}"#, 1.0),
-            (r#"ledgercast_sessions_opened_total{dialect="flow"}"#, 2.0),
-            (r#"ledgercast_sessions_closed_total{dialect="flow",code="1008",reason="too slow"}"#, 1.0),
-            (r#"ledgercast_connections_refused_total{reason="connections_per_address"}"#, 1.0),
-            (r#"ledgercast_protocol_errors_total{dialect="flow",kind="invalid_filter"}"#, 1.0),
-            (r#"ledgercast_ledgers_total{source="main"}"#, 1.0),
-            (r#"ledgercast_events_total{source="main",kind="contract_event"}"#, 5.0),
-            (r#"ledgercast_history_bytes{source="main"}"#, 1000.0),
-            (r#"ledgercast_history_ledgers{source="main"}"#, 3.0),
-            (r#"ledgercast_frames_queued_total{dialect="flow"}"#, 12.0),
-            ("ledgercast_frames_rendered_total", 6.0),
-            ("ledgercast_written_bytes_total", 4096.0),
-            ("ledgercast_socket_writes_total", 2.0),
-            (r#"ledgercast_inbound_messages_total{dialect="flow"}"#, 3.0),
-            (r#"ledgercast_sessions_lagging{worker="0"}"#, 1.0),
-            (r#"ledgercast_outbox_bytes{worker="0"}"#, 512.0),
-            (r#"ledgercast_source_last_ledger{source="odd \"name\"\n"}"#, 42.0),
-            (r#"ledgercast_source_last_ledger_age_seconds{source="odd \"name\"\n"}"#, 1.5),
-            (r#"ledgercast_source_behind_ledgers{source="odd \"name\"\n"}"#, 2.0),
-            (r#"ledgercast_source_rpc_errors_total{source="odd \"name\"\n",kind="timeout"}"#, 5.0),
-        ] {
-            assert_eq!(samples.get(name), Some(&value), "{name} in {samples:#?}");
-        }
-    }
-
-    #[test]
-    fn clients_cannot_make_labels() {
-        let metrics = Metrics::default();
-        for code in 3000..5000 {
-            let closed = Closed {
-                dialect: "flow",
-                session: 1,
-                peer: &"127.0.0.1",
-                code: Some(code),
-                reason: "client",
-                by_us: false,
-                lag: 0,
-                lived: Duration::ZERO,
-            };
-            metrics.session_closed(closed);
-        }
-        let samples = read(&metrics.text(&[]).unwrap());
-        assert_eq!(samples[r#"ledgercast_sessions_closed_total{dialect="flow",code="other",reason="client"}"#], 2000.0);
-        assert_eq!(samples.keys().filter(|name| name.contains("closed")).count(), 1);
-    }
-
-    #[test]
-    fn refusals_are_told_once_in_a_while() {
-        let metrics = Metrics::default();
-        assert!(metrics.may_tell_refusals());
-        assert!(!metrics.may_tell_refusals());
-        metrics.refusals_told_at.store(1, Ordering::Relaxed);
-        assert!(!metrics.may_tell_refusals());
-    }
-}
+mod tests;
