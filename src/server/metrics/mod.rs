@@ -167,8 +167,8 @@ impl Metrics {
         log::debug!(dialect = dialect, session:% = session, peer:% = peer; "session opened");
     }
 
-    /// A session ended. A client that was too slow is told at `warn`, what else we ended at `info`,
-    /// what the client ended at `debug`.
+    /// A session ended. A client that was too slow is told at `warn`, what else we ended for reasons of ours at
+    /// `info`, what the client brought about at `debug`.
     pub fn session_closed<Peer: Display>(&self, closed: Closed<'_, Peer>) {
         let Closed { dialect, session, peer, code, reason, by_us, lag_ledgers, lived } = closed;
         self.sessions.get_or_create(&[label("dialect", dialect)]).dec();
@@ -179,10 +179,12 @@ impl Metrics {
             Some(_) => Cow::Borrowed("other"),
         };
         self.closed.get_or_create(&[label("dialect", dialect), ("code", code_label), label("reason", reason)]).inc();
+        let ended_by = |endings: &[Ending]| endings.iter().any(|ending| ending.name() == reason);
         let level = match by_us {
-            true if [Ending::TooSlow.name(), OUTBOX_TOTAL].contains(&reason) => log::Level::Warn,
-            true => log::Level::Info,
-            false => log::Level::Debug,
+            true if ended_by(&[Ending::TooSlow]) || reason == OUTBOX_TOTAL => log::Level::Warn,
+            true if ended_by(&[Ending::Shutdown, Ending::Gap, Ending::Dead, Ending::Revoked]) => log::Level::Info,
+            // What a client brings about by what it sends, anybody can a thousand times in a second.
+            _ => log::Level::Debug,
         };
         log::log!(
             level, dialect = dialect, session:% = session, peer:% = peer, code = code, reason = reason,
