@@ -6,6 +6,7 @@ use common::client::{Client, Got};
 use common::http::{Answer, get};
 use common::raw::{REQUEST, Raw, TEXT};
 use common::server::{Devnet, Process, Server, path, settings};
+use common::tls::{certificate, with_tls};
 use common::{PATIENCE, pause, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -200,6 +201,20 @@ fn one_address_cannot_hold_the_door() {
     drop(open);
     wait_until("they are gone", || server.sessions() == 0);
     Raw::open(server.clients);
+}
+
+#[test]
+fn nor_the_door_behind_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    certificate(folder.path());
+    let devnet = Devnet::start("1", 1);
+    let limits = "limits: { connections_per_address: 20, exempt_loopback: false, handshake: 2s }";
+    let server = Server::start(&with_tls(&settings(devnet.address, limits), folder.path()));
+    let silent: Vec<Raw> = (0..600).map(|_| Raw::dial(server.clients)).collect();
+    wait_until("those over the limit are gone", || refusals(&server, "handshakes_per_address") == 580.0);
+    wait_until("the others are gone", || server.metric("ledgercast_connections_arrived") == 0.0);
+    assert_eq!(refusals(&server, "no_request"), 20.0);
+    drop(silent);
 }
 
 #[test]

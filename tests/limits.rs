@@ -5,7 +5,7 @@ mod common;
 
 use common::client::is_a_row;
 use common::raw::{CLOSE, FIN, PING, PONG, Raw, TEXT, frame};
-use common::server::{Devnet, Server, settings};
+use common::server::{Devnet, Server, settings, settings_with};
 use common::{pause, wait_until};
 use serde_json::json;
 use std::io::Write;
@@ -108,6 +108,33 @@ fn outboxes_that_are_full_together_cost_the_slowest_their_place() {
     // Beyond it only what is never refused: a chunk of 64 KiB at most of each that a socket took in part.
     assert!(most < TOTAL + 25.0 * 65536.0, "{most} bytes wait");
     assert_eq!(closed(&server, "too_slow"), 0.0);
+}
+
+/// A crowd that all read, each slower than it could be fed, pass the bound at once: they share what there is.
+#[test]
+fn readers_are_not_closed_when_outboxes_are_full_together() {
+    let devnet = Devnet::start("10", 150);
+    let limits = "workers: 1\nlimits: { outbox_total: 1MiB, outbox: 256KiB, send_buffer: 16KiB }";
+    let server = Server::start(&settings_with(devnet.address, "{ max_queue_size: 100000 }", limits));
+    server.wait_ready();
+    let stop = Arc::new(AtomicBool::new(false));
+    let behind: Vec<Raw> = (0..30).map(|_| Raw::open_small(server.clients)).collect();
+    // What happens now is behind them when they register.
+    pause(Duration::from_secs(3));
+    let readers: Vec<_> = behind.into_iter().map(|raw| reading(raw, Duration::from_micros(200), &stop)).collect();
+    let mut most: f64 = 0.0;
+    for _ in 0..60 {
+        pause(Duration::from_millis(100));
+        most = most.max(server.metric(r#"ledgercast_outbox_bytes{worker="0"}"#));
+    }
+    stop.store(true, Ordering::Relaxed);
+    for (which, reader) in readers.into_iter().enumerate() {
+        let events = reader.join().unwrap();
+        assert!(events.len() > 200, "reader {which} got {}", events.len());
+        is_a_row(&events[events.iter().position(|text| text.starts_with(r#"{"type":"ledger""#)).unwrap()..]);
+    }
+    assert!(most > 700_000.0, "it was crowded: {most}");
+    assert_eq!(closed(&server, "outbox_total") + closed(&server, "too_slow"), 0.0);
 }
 
 #[test]

@@ -32,7 +32,7 @@ pub fn fit(config: &mut Config, open_files: Option<u64>) -> bool {
     let room = u32::try_from(open_files.unwrap_or(u64::MAX).saturating_sub(others)).unwrap_or(u32::MAX).max(4);
     let limits = &mut config.limits;
     // Handshakes are short, and further ones wait: they get a small part.
-    let handshakes = limits.handshakes.min((room / 32).max(2));
+    let handshakes = limits.handshakes.min((room / 32).max(64.min(room / 4)));
     let connections = limits.connections.min(room - handshakes);
     let fits = connections == limits.connections;
     (limits.connections, limits.handshakes) = (connections, handshakes);
@@ -60,9 +60,9 @@ mod tests {
             (None, 50_000, 4096, true),
             (Some(1_000_000), 50_000, 4096, true),
             (Some(20_000), 19_325, 623, false),
-            (Some(1024), 942, 30, false),
-            (Some(64), 10, 2, false),
-            (Some(10), 2, 2, false),
+            (Some(1024), 908, 64, false),
+            (Some(64), 9, 3, false),
+            (Some(10), 3, 1, false),
         ] {
             let mut config = Config { workers: Some(2), ..Config::default() };
             assert_eq!(fit(&mut config, open_files), fits, "{open_files:?}");

@@ -3,6 +3,7 @@
 use super::check_events;
 use super::decode::{path_text, suggestion};
 use super::tree::Step;
+use super::units::Size;
 use super::{Config, Listener, Mount};
 use crate::broker::Renderings;
 use crate::dialect::DialectConfig;
@@ -251,9 +252,20 @@ impl Checks {
                 self.tell(path!(section, key), "is 0; write more, or leave it out for the default");
             }
         }
-        if limits.outbox_total < limits.outbox {
-            let message = "is less than limits.outbox, which one client may take; write more";
-            self.tell(path!("limits", "outbox_total"), message);
+        let threads = config.worker_threads();
+        let flow = config.listeners.iter().flat_map(|listener| &listener.mounts).map(|mount| {
+            let DialectConfig::Flow(flow) = &mount.dialect;
+            flow.max_message.0
+        });
+        for (key, total, one) in [
+            ("outbox_total", limits.outbox_total.0, limits.outbox.0),
+            ("inbound_total", limits.inbound_total.0, flow.max().unwrap_or(0)),
+        ] {
+            let least = Size(one.saturating_mul(threads as u64));
+            if total < least.0 {
+                let message = format_args!("leaves no room for one client of each of {threads} workers; write {least}");
+                self.tell(path!("limits", key), message);
+            }
         }
         if config.drain.spread > config.drain.deadline {
             let message = "is longer than drain.deadline, by which all must be gone; write less";

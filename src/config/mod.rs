@@ -114,9 +114,9 @@ settings! {
         /// and does not read. Beyond, it is not read from. The largest single message is the dialect's.
         /// Default 64KiB: a few messages; times all connections it must fit into memory.
         pub inbound_bytes: Size = Size::kib(64),
-        /// Bytes of messages under way of all clients together, a part for each of `workers`. Beyond, a client that
-        /// sends more of a long one is closed with 1013. Default 256MiB: hundreds of the longest at once, while
-        /// nearly all messages are so short that they arrive in one piece and count nothing.
+        /// Bytes of messages under way of all clients together, a part for each of `workers`. Beyond, their senders
+        /// wait, and those that have been at it the longest are closed with 1013. Default 256MiB: hundreds of the
+        /// longest at once, while nearly all messages are so short that they arrive in one piece and count nothing.
         pub inbound_total: Size = Size::mib(256),
         /// How long waiting bytes may all stay unsent before a client counts as gone. Default 10s: a
         /// phone changing networks survives, a dead peer does not hold its place.

@@ -19,6 +19,9 @@ const SHORTEST_TOKEN: usize = 16;
 /// So that it fits into a header with room for the rest.
 const LONGEST_TOKEN: usize = 512;
 
+/// Tokens of one request that are looked at: there are three places for one, and each costs a hash.
+const MOST_OFFERED: usize = 4;
+
 /// What a token is known by.
 pub type TokenId = [u8; 32];
 
@@ -67,7 +70,7 @@ impl Access {
         }
         let Some(tokens) = &self.tokens else { return Ok(None) };
         let known = tokens.known.read().unwrap_or_else(PoisonError::into_inner);
-        let mut offered = offered(head).map(|token| TokenId::from(Sha256::digest(token)));
+        let mut offered = offered(head).take(MOST_OFFERED).map(|token| TokenId::from(Sha256::digest(token)));
         offered.find(|token| known.contains(token)).map(|token| Some(Box::new(token))).ok_or(Refusal::Token)
     }
 

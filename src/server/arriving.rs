@@ -1,13 +1,18 @@
-//! The stream of a connection that is no WebSocket yet: what the HTTP stack leaves unbounded is bounded here.
+//! A connection that is no WebSocket yet: what the HTTP stack leaves unbounded is bounded here.
 //!
 //! The stack's own deadline holds for a connection's first request, and it reads on while its answers
 //! wait; and a header whose name is longer than 65,535 bytes makes it panic. So a whole connection has a
 //! deadline, one read is judged before the next, nothing is read while the client does not take its
 //! answers, and there is an end to what is read without one.
 
+use super::admission::Arrival;
+use super::metrics::Metrics;
 use crate::session::Socket;
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -19,9 +24,42 @@ const MOST_UNANSWERED: usize = 0xffff;
 const TOO_LARGE: &[u8] =
     b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// A stream until its WebSocket is open.
-pub(super) struct Arriving<T> {
-    stream: T,
+/// A connection's place among those that are no WebSockets, from the moment it is accepted.
+pub(super) struct Arrived {
+    _arrival: Arrival,
+    metrics: Arc<Metrics>,
+    asked: Asked,
+}
+
+/// Whether a connection has asked for something; for the stack's data of that connection.
+#[derive(Clone, Default)]
+pub(super) struct Asked(Rc<Cell<bool>>);
+
+impl Arrived {
+    /// Counts a connection.
+    pub fn new(arrival: Arrival, metrics: Arc<Metrics>) -> Arrived {
+        metrics.connection_arrived();
+        Arrived { _arrival: arrival, metrics, asked: Asked::default() }
+    }
+}
+
+impl Asked {
+    /// Notes that it has.
+    pub fn note(&self) {
+        self.0.set(true);
+    }
+}
+
+impl Drop for Arrived {
+    fn drop(&mut self) {
+        self.metrics.connection_left(self.asked.0.get());
+    }
+}
+
+/// The stream of a connection until its WebSocket is open.
+pub(super) struct Arriving {
+    socket: Socket,
+    arrived: Arrived,
     deadline: Pin<Box<Sleep>>,
     /// Something was read that may not have been judged yet.
     has_read: bool,
@@ -31,16 +69,16 @@ pub(super) struct Arriving<T> {
     unanswered: usize,
 }
 
-impl<T> Arriving<T> {
+impl Arriving {
     /// The stream ends after this time, whatever was asked for.
-    pub fn new(stream: T, at_most: Duration) -> Arriving<T> {
+    pub fn new(socket: Socket, arrived: Arrived, at_most: Duration) -> Arriving {
         let deadline = Box::pin(tokio::time::sleep(at_most));
-        Arriving { stream, deadline, has_read: false, is_blocked: false, unanswered: 0 }
+        Arriving { socket, arrived, deadline, has_read: false, is_blocked: false, unanswered: 0 }
     }
 
-    /// The stream itself.
-    pub fn get_ref(&self) -> &T {
-        &self.stream
+    /// Where it is noted that the client has asked for something.
+    pub fn asked(&self) -> Asked {
+        self.arrived.asked.clone()
     }
 
     fn check_deadline(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -49,28 +87,15 @@ impl<T> Arriving<T> {
             Poll::Pending => Ok(()),
         }
     }
+}
 
-    /// Notes whether the client takes its answers.
-    fn wrote<R>(&mut self, polled: Poll<R>, cx: &mut Context<'_>) -> Poll<R> {
-        let was_blocked = std::mem::replace(&mut self.is_blocked, polled.is_pending());
-        if was_blocked && !self.is_blocked {
-            // The stack may have asked for more meanwhile.
-            cx.waker().wake_by_ref();
-        }
-        if polled.is_ready() {
-            self.unanswered = 0;
-        }
-        polled
+impl From<Arriving> for Socket {
+    fn from(arriving: Arriving) -> Socket {
+        arriving.socket
     }
 }
 
-impl<T: Into<Socket>> From<Arriving<T>> for Socket {
-    fn from(arriving: Arriving<T>) -> Socket {
-        arriving.stream.into()
-    }
-}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Arriving<T> {
+impl AsyncRead for Arriving {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.check_deadline(cx)?;
         if self.is_blocked {
@@ -81,13 +106,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Arriving<T> {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        let polled = self.socket.poll_read(cx, buffer);
         self.has_read = polled.is_ready();
         self.unanswered += buffer.filled().len() - before;
         if self.unanswered > MOST_UNANSWERED {
-            let mut stream = Pin::new(&mut self.stream);
-            if stream.as_mut().poll_write(cx, TOO_LARGE).is_ready() {
-                let _ = stream.poll_flush(cx);
+            if self.socket.poll_write(cx, &[IoSlice::new(TOO_LARGE)]).is_ready() {
+                let _ = self.socket.poll_flush(cx);
             }
             return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
         }
@@ -95,11 +119,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Arriving<T> {
     }
 }
 
-impl<T: AsyncWrite + Unpin> AsyncWrite for Arriving<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.check_deadline(cx)?;
-        let polled = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.wrote(polled, cx)
+impl AsyncWrite for Arriving {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -108,21 +130,29 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Arriving<T> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.check_deadline(cx)?;
-        let polled = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.wrote(polled, cx)
+        let polled = self.socket.poll_write(cx, slices);
+        let was_blocked = std::mem::replace(&mut self.is_blocked, polled.is_pending());
+        if was_blocked && !self.is_blocked {
+            // The stack may have asked for more meanwhile.
+            cx.waker().wake_by_ref();
+        }
+        if polled.is_ready() {
+            self.unanswered = 0;
+        }
+        polled
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check_deadline(cx)?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        self.socket.poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.check_deadline(cx)?;
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        self.socket.poll_shutdown(cx)
     }
 }

@@ -186,13 +186,14 @@ pub fn accept(head: &RequestHead) -> Response<()> {
 pub fn client(head: &RequestHead, peer: IpAddr, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(address));
     let mut client = peer;
-    let lines: Vec<&str> = head.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok()).collect();
-    for hop in lines.iter().flat_map(|line| line.split(',')).rev() {
+    // As bytes: what a client wrote itself may be anything, and stands on the same line as what its proxy adds.
+    let lines: Vec<&[u8]> = head.headers().get_all("x-forwarded-for").map(|value| value.as_bytes()).collect();
+    for hop in lines.iter().flat_map(|line| line.split(|byte| *byte == b',')).rev() {
         if !is_trusted(client) {
             break;
         }
         // A hop that is no address cannot be believed, nor what stands before it.
-        let Ok(address) = hop.trim().parse() else { break };
+        let Some(address) = std::str::from_utf8(hop).ok().and_then(|hop| hop.trim().parse().ok()) else { break };
         client = address;
     }
     client
@@ -206,7 +207,8 @@ mod tests {
     fn head(lines: &[&'static str]) -> RequestHead {
         let mut head = RequestHead::default();
         for line in lines {
-            head.headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_static(line));
+            let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+            head.headers.append(HeaderName::from_static("x-forwarded-for"), line);
         }
         head
     }
@@ -221,6 +223,8 @@ mod tests {
         assert_eq!(of(&["6.6.6.6, 203.0.113.1, 10.2.2.2"], "10.1.1.1"), address("203.0.113.1"));
         assert_eq!(of(&["6.6.6.6, 203.0.113.1", "192.0.2.9"], "10.1.1.1"), address("203.0.113.1"));
         assert_eq!(of(&["6.6.6.6, nonsense"], "10.1.1.1"), address("10.1.1.1"));
+        assert_eq!(of(&["é, 203.0.113.1"], "10.1.1.1"), address("203.0.113.1"));
+        assert_eq!(of(&["é"], "10.1.1.1"), address("10.1.1.1"));
         assert_eq!(of(&[], "10.1.1.1"), address("10.1.1.1"));
     }
 }

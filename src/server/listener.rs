@@ -2,8 +2,8 @@
 //! actix-web `App` on the same port.
 
 use super::access::TokenId;
-use super::admission::{Admission, Arrival, Place};
-use super::arriving::Arriving;
+use super::admission::{Admission, Place};
+use super::arriving::{Arrived, Arriving, Asked};
 use super::handshake::{self, Refusal};
 use super::metrics::Metrics;
 use super::page;
@@ -15,23 +15,23 @@ use crate::session::{self, Handover, Shared, Socket, Worker};
 use actix::Actor;
 use actix_codec::{Encoder, Framed};
 use actix_http::body::{BodySize, MessageBody};
-use actix_http::{Extensions, HttpService, Protocol, Request, Response, h1};
+use actix_http::error::DispatchError;
+use actix_http::{HttpService, Protocol, Request, Response, h1};
 use actix_server::ServerBuilder;
 use actix_service::{Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
-use actix_tls::accept::TlsError;
-use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
 use actix_web::{App, web};
 use bytes::{Bytes, BytesMut};
-use std::cell::{Cell, OnceCell};
+use std::cell::OnceCell;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 
 /// One listening address and what is mounted there.
 #[derive(Clone)]
@@ -55,19 +55,6 @@ pub struct Listener {
     pub send_buffer: usize,
 }
 
-/// A connection that is no WebSocket yet, for as long as the HTTP stack has it.
-struct Arrived {
-    _arrival: Arrival,
-    metrics: Arc<Metrics>,
-    asked: Cell<bool>,
-}
-
-impl Drop for Arrived {
-    fn drop(&mut self) {
-        self.metrics.connection_left(self.asked.get());
-    }
-}
-
 thread_local! {
     static WORKER: OnceCell<Rc<Worker>> = const { OnceCell::new() };
 }
@@ -86,35 +73,8 @@ fn worker_of_this_thread(shared: &Arc<Shared>) -> Rc<Worker> {
     })
 }
 
-/// The sockets themselves.
-fn plain(arriving: &Arriving<TcpStream>) -> &TcpStream {
-    arriving.get_ref()
-}
-
-fn under_tls(arriving: &Arriving<TlsStream<TcpStream>>) -> &TcpStream {
-    arriving.get_ref().get_ref().0
-}
-
 /// A connection may be no WebSocket for so many times `limits.handshake`: enough for a page and what follows it.
 const LONGEST_ARRIVAL: u32 = 4;
-
-/// The service of a listener on one thread, over plain sockets or TLS.
-macro_rules! service {
-    ($listener:expr, $shared:expr, $tcp_of:expr) => {{
-        let worker = worker_of_this_thread(&$shared);
-        let listener = Rc::new($listener);
-        let arriving = listener.clone();
-        let metrics = $shared.metrics.clone();
-        let app = listener.app();
-        HttpService::build()
-            .client_request_timeout(listener.handshake_timeout)
-            .on_connect_ext(move |socket, extensions| arriving.arrive($tcp_of(socket), extensions, &metrics))
-            .upgrade(fn_service(move |(request, framed): (Request, Framed<_, h1::Codec>)| {
-                upgrade(request, framed, listener.clone(), worker.clone())
-            }))
-            .finish(map_config(app, |_| AppConfig::default()))
-    }};
-}
 
 impl Listener {
     /// Adds a socket that listens already to a server.
@@ -125,51 +85,53 @@ impl Listener {
         shared: &Arc<Shared>,
     ) -> io::Result<ServerBuilder> {
         let shared = shared.clone();
-        let at_most = self.handshake_timeout * LONGEST_ARRIVAL;
-        let Some(certificate) = &self.certificate else {
-            return builder.listen("clients", socket, move || {
-                let arriving = fn_service(move |socket: TcpStream| async move {
-                    let peer = socket.peer_addr().ok();
-                    Ok((Arriving::new(socket, at_most), Protocol::Http1, peer))
-                });
-                arriving.and_then(service!(self.clone(), shared, plain))
-            });
-        };
-        let mut config = certificate.server_config().map_err(io::Error::other)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let config = self.certificate.as_ref().map(|certificate| certificate.server_config()).transpose();
+        let acceptor = config.map_err(io::Error::other)?.map(|config| TlsAcceptor::from(Arc::new(config)));
         builder.listen("clients", socket, move || {
-            let mut acceptor = Acceptor::new(config.clone());
-            acceptor.set_handshake_timeout(self.handshake_timeout);
-            let acceptor = acceptor.map_err(TlsError::into_service_error);
-            let arriving = acceptor.and_then(move |session: TlsStream<TcpStream>| async move {
-                let peer = session.get_ref().0.peer_addr().ok();
-                Ok((Arriving::new(session, at_most), Protocol::Http1, peer))
+            let worker = worker_of_this_thread(&shared);
+            let listener = Rc::new(self.clone());
+            let app = listener.app();
+            let (arriving, acceptor, metrics) = (listener.clone(), acceptor.clone(), shared.metrics.clone());
+            let arrive = fn_service(move |socket: TcpStream| {
+                let (listener, acceptor, metrics) = (arriving.clone(), acceptor.clone(), metrics.clone());
+                async move { listener.arrive(socket, acceptor, metrics).await.map_err(DispatchError::from) }
             });
-            arriving.and_then(service!(self.clone(), shared, under_tls).map_err(TlsError::Service))
+            let http = HttpService::build()
+                .client_request_timeout(listener.handshake_timeout)
+                .on_connect_ext(|arriving: &Arriving, extensions| _ = extensions.insert(arriving.asked()))
+                .upgrade(fn_service(move |(request, framed): (Request, Framed<Arriving, h1::Codec>)| {
+                    upgrade(request, framed, listener.clone(), worker.clone())
+                }))
+                .finish(map_config(app, |_| AppConfig::default()));
+            arrive.and_then(http)
         })
     }
 
-    /// A connection was accepted: its place among those that are no WebSockets, or its end.
-    fn arrive(&self, socket: &TcpStream, extensions: &mut Extensions, metrics: &Arc<Metrics>) {
-        let options = socket2::SockRef::from(socket);
+    /// A connection was accepted: its place among those that are no WebSockets, then TLS where that is
+    /// spoken. An error lets it go: an answer would cost what is to be saved.
+    async fn arrive(
+        &self,
+        socket: TcpStream,
+        acceptor: Option<TlsAcceptor>,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<(Arriving, Protocol, Option<SocketAddr>)> {
+        let peer = socket.peer_addr()?;
+        let options = socket2::SockRef::from(&socket);
         // A socket that refuses them works all the same.
         let _ = options.set_tcp_nodelay(true);
         let _ = options.set_send_buffer_size(self.send_buffer);
         let _ = options.set_recv_buffer_size(self.receive_buffer);
-        // A peer that is gone already has no address, and holds nothing.
-        let Ok(peer) = socket.peer_addr() else { return };
         let is_proxy = self.trusted_proxies.iter().any(|network| network.contains(peer.ip()));
-        match self.admission.arrive(peer.ip(), is_proxy) {
-            Ok(arrival) => {
-                metrics.connection_arrived();
-                extensions.insert(Arrived { _arrival: arrival, metrics: metrics.clone(), asked: Cell::new(false) });
-            }
-            Err(refusal) => {
-                metrics.connection_refused(refusal, &peer.ip());
-                // The HTTP stack reads the end and lets go. An answer would cost what is to be saved.
-                let _ = options.shutdown(Shutdown::Both);
-            }
-        }
+        let arrival = self.admission.arrive(peer.ip(), is_proxy).map_err(|refusal| {
+            metrics.connection_refused(refusal, &peer.ip());
+            io::Error::other(refusal)
+        })?;
+        let arrived = Arrived::new(arrival, metrics);
+        let socket = match acceptor {
+            None => Socket::from(socket),
+            Some(acceptor) => tokio::time::timeout(self.handshake_timeout, acceptor.accept(socket)).await??.into(),
+        };
+        Ok((Arriving::new(socket, arrived, self.handshake_timeout * LONGEST_ARRIVAL), Protocol::Http1, Some(peer)))
     }
 
     /// What answers every request that is no WebSocket.
@@ -186,7 +148,9 @@ impl Listener {
     > {
         let (mounts, header_bytes) = (self.mounts.clone(), self.header_bytes);
         App::new().configure(move |config| routes(config, &mounts)).wrap_fn(move |request, app| {
-            asked(request.request().conn_data());
+            if let Some(asked) = request.request().conn_data::<Asked>() {
+                asked.note();
+            }
             let fits = handshake::check_size(request.head(), header_bytes);
             let answer = fits.map(|()| app.call(request));
             async move {
@@ -230,13 +194,6 @@ struct Judged {
     place: Place,
 }
 
-/// Notes that a connection has asked for something.
-fn asked(arrived: Option<&Arrived>) {
-    if let Some(arrived) = arrived {
-        arrived.asked.set(true);
-    }
-}
-
 /// Everything on the port that is no WebSocket.
 fn routes(config: &mut web::ServiceConfig, mounts: &[Arc<MountEntry>]) {
     for mount in mounts {
@@ -252,13 +209,15 @@ fn routes(config: &mut web::ServiceConfig, mounts: &[Arc<MountEntry>]) {
 }
 
 /// A request that asks for an upgrade: a connection task if all is well, else a refusal.
-async fn upgrade<T: AsyncRead + AsyncWrite + Unpin + Into<Socket>>(
+async fn upgrade(
     request: Request,
-    framed: Framed<T, h1::Codec>,
+    framed: Framed<Arriving, h1::Codec>,
     listener: Rc<Listener>,
     worker: Rc<Worker>,
 ) -> Result<(), actix_web::Error> {
-    asked(request.conn_data());
+    if let Some(asked) = request.conn_data::<Asked>() {
+        asked.note();
+    }
     let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     let peer = handshake::client(request.head(), peer, &listener.trusted_proxies);
     let mut parts = framed.into_parts();

@@ -98,6 +98,9 @@ impl Server {
         }
         let admin_socket = bound(config.admin.bind.0, "admin.bind".to_owned())?;
 
+        if config.admin.bind.is_public() {
+            log::warn!(admin:% = config.admin.bind; "the internet may reach the admin listener, which asks for no password");
+        }
         let metrics = Arc::new(Metrics::default());
         let names: Arc<[Arc<str>]> = config.sources.names().map(Arc::from).collect();
         let history = Arc::new(History::new(names.len(), renderings.len(), config.history.budget.bytes()));

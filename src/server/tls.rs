@@ -50,7 +50,9 @@ impl Certificate {
     /// What the listener speaks: TLS 1.2 and 1.3, no client certificates.
     pub fn server_config(self: &Arc<Self>) -> Result<ServerConfig, rustls::Error> {
         let versions = ServerConfig::builder_with_provider(self.provider.clone()).with_safe_default_protocol_versions();
-        Ok(versions?.with_no_client_auth().with_cert_resolver(self.clone()))
+        let mut config = versions?.with_no_client_auth().with_cert_resolver(self.clone());
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
     }
 }
 

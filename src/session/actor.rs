@@ -251,6 +251,9 @@ impl Actor for Session {
         };
         if draining {
             self.end(End::of(Ending::Shutdown, 0), ctx);
+        } else if !self.mount.access.still_allows(self.link.token.as_deref()) {
+            // Taken back between the handshake and now.
+            self.end(End::of(Ending::Revoked, 0), ctx);
         } else {
             self.ask(Input::Opened, ctx);
         }
@@ -261,6 +264,7 @@ impl Actor for Session {
         let lag = sessions.ledgers_behind(self.number);
         if let Some(slot) = sessions.slot_of(self.number) {
             slot.session = None;
+            slot.lag = None;
             sessions.unsubscribe(self.number.slot);
         }
         let ended = self.ended.take().unwrap_or(Box::new(Ended { code: None, reason: "gone", by_us: false, lag }));

@@ -6,7 +6,7 @@
 
 use super::actor::Session;
 use super::link::{Link, Phase};
-use super::scanner::{Fault, Limit, Scanner};
+use super::scanner::{Limit, Scanner};
 use super::socket::Socket;
 use super::transport::{self, ActorOutput};
 use super::worker::Worker;
@@ -90,21 +90,8 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
 impl Connection {
     /// Frames out of bytes, into the actor's queue.
     fn scan(&mut self, mut bytes: &[u8]) {
-        let held = self.scanner.held();
         self.read_frames(&mut bytes);
-        self.worker.under_way.moved(held, self.scanner.held());
-        // A message that arrives in one piece never gets here.
-        if self.scanner.held() > held && self.worker.under_way.is_full() && !self.link.inbound_ended.get() {
-            self.link.inbound.borrow_mut().push_back(Err(Fault::Crowded));
-            self.link.inbound_ended.set(true);
-            self.forget_message();
-        }
-    }
-
-    /// Gives back what is kept of a message that has not ended.
-    fn forget_message(&mut self) {
-        self.worker.under_way.moved(self.scanner.held(), 0);
-        self.scanner = Scanner::default();
+        self.link.note_message(self.scanner.held(), &self.worker);
     }
 
     fn read_frames(&mut self, bytes: &mut &[u8]) {
@@ -166,6 +153,11 @@ impl Future for Connection {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.link.set_waker(cx.waker());
+        if self.link.inbound_ended.get() && self.scanner.held() > 0 {
+            // Nothing more is read, so what it has of a message is of no use.
+            self.scanner = Scanner::default();
+            self.link.note_message(0, &self.worker);
+        }
         let mut reads = 0;
         loop {
             let mut progress = self.poll_actor(cx);
@@ -213,7 +205,7 @@ impl Drop for Connection {
         // First the actor, whose `stopped` looks its slot up.
         self.actor = None;
         self.link.end_count(&self.worker);
-        self.forget_message();
+        self.link.note_message(0, &self.worker);
         self.worker.sessions.borrow_mut().close(self.number);
     }
 }

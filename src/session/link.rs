@@ -34,6 +34,15 @@ pub enum Phase {
     Over,
 }
 
+/// A message that has begun and not ended.
+#[derive(Debug, Clone, Copy)]
+pub struct UnderWay {
+    /// Bytes kept of it.
+    pub held: usize,
+    /// Since this second of the worker's clock.
+    pub since: u32,
+}
+
 /// The shared part of one connection.
 pub struct Link {
     socket: RefCell<Socket>,
@@ -44,6 +53,7 @@ pub struct Link {
     pub(super) inbound: RefCell<VecDeque<Result<Item, Fault>>>,
     /// Bytes of the client's messages whose changes of subscription have not taken effect yet.
     pub(super) unapplied: Cell<usize>,
+    message: Cell<Option<UnderWay>>,
     /// No more will be read.
     pub(super) inbound_ended: Cell<bool>,
     pub(super) trouble: Cell<Option<Trouble>>,
@@ -72,6 +82,7 @@ impl Link {
             waker: RefCell::new(None),
             inbound: RefCell::default(),
             unapplied: Cell::new(0),
+            message: Cell::new(None),
             inbound_ended: Cell::new(false),
             trouble: Cell::new(None),
             phase: Cell::new(Phase::Open),
@@ -101,13 +112,17 @@ impl Link {
 
     /// Seconds for which bytes have waited and none has left.
     pub fn stalled_for(&self, now: u32) -> u32 {
-        let all_left = self.outbox.borrow().is_empty() && self.socket.borrow().is_flushed();
-        if all_left { 0 } else { now.saturating_sub(self.progressed.get()) }
+        if self.waiting() == 0 { 0 } else { now.saturating_sub(self.progressed.get()) }
     }
 
     /// Bytes that wait for the socket.
     pub fn waiting(&self) -> usize {
-        self.outbox.borrow().waiting()
+        self.sum(&self.outbox.borrow())
+    }
+
+    /// In the outbox and in what a TLS socket has taken.
+    fn sum(&self, outbox: &Outbox) -> usize {
+        outbox.waiting() + self.socket.borrow().unsent()
     }
 
     /// Counts what waits since before there was a worker to count for.
@@ -117,23 +132,24 @@ impl Link {
 
     /// The connection is over: nothing waits any more.
     pub(super) fn end_count(&self, worker: &Worker) {
-        self.with_outbox(worker, std::mem::take);
+        worker.waiting.moved(self.waiting(), 0);
+        self.outbox.take();
     }
 
     /// Whatever changes what waits goes through here: so the thread's sum stays exact.
     fn with_outbox<R>(&self, worker: &Worker, change: impl FnOnce(&mut Outbox) -> R) -> R {
         let mut outbox = self.outbox.borrow_mut();
-        let before = outbox.waiting();
+        let before = self.sum(&outbox);
         let result = change(&mut outbox);
-        worker.waiting.moved(before, outbox.waiting());
+        worker.waiting.moved(before, self.sum(&outbox));
         result
     }
 
-    /// Whether a lagging session can be fed. While the thread's outboxes are full together, only
-    /// straight to the socket.
+    /// Whether a lagging session can be fed. While the thread's outboxes are crowded, only straight to
+    /// the socket, so that what others free is not taken at once.
     pub fn can_take(&self, worker: &Worker) -> bool {
         let outbox = self.outbox.borrow();
-        let room = outbox.is_empty() || !worker.waiting.is_full();
+        let room = outbox.is_empty() || !worker.waiting.is_crowded();
         self.phase.get() == Phase::Open && room && outbox.is_low(worker.shared.limits.outbox)
     }
 
@@ -145,14 +161,16 @@ impl Link {
             return chunks.len();
         }
         self.with_outbox(worker, |outbox| {
-            let before = outbox.waiting();
+            let before = self.sum(outbox);
             let mut taken = 0;
             if before == 0 {
                 self.progressed.set(worker.clock.get());
+            }
+            if outbox.is_empty() {
                 taken = self.write_directly(chunks, outbox, worker);
             }
             for chunk in &chunks[taken..] {
-                if !worker.waiting.has_room(before, outbox.waiting() + chunk.len())
+                if !worker.waiting.has_room(before, self.sum(outbox) + chunk.len())
                     || outbox.push_data(chunk.clone(), worker.shared.limits.outbox).is_err()
                 {
                     break;
@@ -216,7 +234,7 @@ impl Link {
             return;
         }
         self.with_outbox(worker, |outbox| {
-            if outbox.is_empty() {
+            if self.sum(outbox) == 0 {
                 self.progressed.set(worker.clock.get());
             }
             into(outbox, frame);
@@ -252,9 +270,7 @@ impl Link {
     /// The socket is of no more use: the connection task ends at its next turn.
     pub fn give_up(&self) {
         self.phase.set(Phase::Over);
-        if let Some(waker) = &*self.waker.borrow() {
-            waker.wake_by_ref();
-        }
+        self.wake();
     }
 
     /// Writes what waits until the socket takes no more. True when nothing waits any more.
@@ -279,7 +295,7 @@ impl Link {
     /// Sends what the socket has taken and not sent: TLS keeps some. True when it has all left.
     fn flush_socket(&self, worker: &Worker) -> bool {
         let mut socket = self.socket.borrow_mut();
-        if socket.is_flushed() {
+        if socket.unsent() == 0 {
             return true;
         }
         let waker = self.waker.borrow();
@@ -332,7 +348,37 @@ impl Link {
     /// take effect, and it reads its answers.
     pub fn may_read(&self, worker: &Worker) -> bool {
         let caused = self.outbox.borrow().caused_by_client() + self.unapplied.get();
-        self.inbound.borrow().is_empty() && caused < worker.shared.limits.inbound
+        // In the middle of a long message while there are too many such.
+        let must_wait = self.message.get().is_some() && worker.under_way.is_crowded();
+        self.inbound.borrow().is_empty() && caused < worker.shared.limits.inbound && !must_wait
+    }
+
+    /// Notes how much is kept of a message that has not ended.
+    pub(super) fn note_message(&self, held: usize, worker: &Worker) {
+        let before = self.message.get();
+        worker.under_way.moved(before.map_or(0, |message| message.held), held);
+        let since = before.map_or(worker.clock.get(), |message| message.since);
+        self.message.set((held > 0).then_some(UnderWay { held, since }));
+    }
+
+    /// What is kept of a message that has not ended.
+    pub fn message(&self) -> Option<UnderWay> {
+        self.message.get()
+    }
+
+    /// The message under way is not taken: the session ends. Once.
+    pub fn refuse_message(&self) {
+        if !self.inbound_ended.replace(true) {
+            self.inbound.borrow_mut().push_back(Err(Fault::Crowded));
+            self.wake();
+        }
+    }
+
+    /// Has the connection task look again.
+    pub fn wake(&self) {
+        if let Some(waker) = &*self.waker.borrow() {
+            waker.wake_by_ref();
+        }
     }
 
     pub(super) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {

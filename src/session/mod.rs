@@ -26,7 +26,7 @@ mod worker;
 
 pub use actor::{ChangeApplied, End, Ring, Session};
 pub use connection::{Connection, Handover, spawn};
-pub use link::{Link, Phase};
+pub use link::{Link, Phase, UnderWay};
 pub use socket::Socket;
 pub use waiting::Waiting;
 pub use worker::{Counters, SessionLimits, Shared, Worker};

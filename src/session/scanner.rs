@@ -54,7 +54,7 @@ pub enum Fault {
     /// Over the limit.
     #[error("message is larger than the limit")]
     TooBig,
-    /// What clients have begun to send and not ended is too much together, and this one sends on.
+    /// What clients have begun to send and not ended is too much together, and this one has been at it the longest.
     #[error("too many long messages are under way; send it again later")]
     Crowded,
 }

@@ -1,11 +1,11 @@
 //! A client's socket, plain or TLS: the same to whoever reads and writes it.
 
-use actix_tls::accept::rustls_0_23::TlsStream;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
 
 /// Plain text that a TLS session takes before it must have been sent. What waits there is outside of
 /// the outbox, so it is about what the TLS layer needs for one write, and no more.
@@ -22,8 +22,8 @@ pub enum Socket {
 /// A TLS session over its socket.
 pub struct Tls {
     stream: TlsStream<TcpStream>,
-    /// Bytes that were written may not have left.
-    unsent: bool,
+    /// Bytes that were taken since all had left: at most so many wait here.
+    unsent: usize,
 }
 
 impl From<TcpStream> for Socket {
@@ -35,7 +35,7 @@ impl From<TcpStream> for Socket {
 impl From<TlsStream<TcpStream>> for Socket {
     fn from(mut stream: TlsStream<TcpStream>) -> Socket {
         stream.get_mut().1.set_buffer_limit(Some(TLS_BUFFER));
-        Socket::Tls(Box::new(Tls { stream, unsent: false }))
+        Socket::Tls(Box::new(Tls { stream, unsent: 0 }))
     }
 }
 
@@ -49,7 +49,7 @@ impl Socket {
                 // read would hold a whole buffer more.
                 ready!(tls.poll_flush(cx))?;
                 let written = ready!(Pin::new(&mut tls.stream).poll_write_vectored(cx, slices))?;
-                tls.unsent = true;
+                tls.unsent += written;
                 match tls.poll_flush(cx) {
                     Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
                     // What is left is flushed before the next write, or when the socket allows.
@@ -67,11 +67,11 @@ impl Socket {
         }
     }
 
-    /// Whether all that was taken has left.
-    pub fn is_flushed(&self) -> bool {
+    /// Bytes that were taken and may not have left.
+    pub fn unsent(&self) -> usize {
         match self {
-            Socket::Plain(_) => true,
-            Socket::Tls(tls) => !tls.unsent,
+            Socket::Plain(_) => 0,
+            Socket::Tls(tls) => tls.unsent,
         }
     }
 
@@ -94,9 +94,9 @@ impl Socket {
 
 impl Tls {
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.unsent {
+        if self.unsent > 0 {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-            self.unsent = false;
+            self.unsent = 0;
         }
         Poll::Ready(Ok(()))
     }

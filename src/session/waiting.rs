@@ -2,21 +2,20 @@
 
 use std::cell::Cell;
 
-/// A sum over all connections of one thread, kept at every change of one of them, and its bound. Told
-/// in the words of outboxes, which need all of it.
+/// A sum over all connections of one thread, kept at every change of one of them, and its bound.
 #[derive(Debug)]
 pub struct Waiting {
     bytes: Cell<usize>,
-    /// Bytes that may wait; above, no ledger data is queued any more.
+    /// Bytes that may wait.
     share: usize,
-    /// Something was not queued for want of room, and it is still crowded.
-    refused: Cell<bool>,
+    /// It was full, and not enough has gone since.
+    crowded: Cell<bool>,
 }
 
 impl Waiting {
     /// Nothing waits yet.
     pub fn new(share: usize) -> Waiting {
-        Waiting { bytes: Cell::new(0), share, refused: Cell::new(false) }
+        Waiting { bytes: Cell::new(0), share, crowded: Cell::new(false) }
     }
 
     /// Bytes that wait.
@@ -24,25 +23,25 @@ impl Waiting {
         self.bytes.get()
     }
 
-    /// One outbox held `before` bytes and holds `after` now.
+    /// One connection had `before` bytes and has `after` now.
     pub(super) fn moved(&self, before: usize, after: usize) {
         if before != after {
             self.bytes.set(self.bytes.get() + after - before);
+            if self.bytes.get() <= self.relieved() {
+                self.crowded.set(false);
+            } else if self.bytes.get() > self.share {
+                self.crowded.set(true);
+            }
         }
     }
 
-    /// Whether ledger data may make an outbox of `before` bytes one of `after`.
+    /// Whether one connection may have `after` bytes where it had `before`.
     pub(super) fn has_room(&self, before: usize, after: usize) -> bool {
         let room = self.bytes.get() + after <= self.share.saturating_add(before);
         if !room {
-            self.refused.set(true);
+            self.crowded.set(true);
         }
         room
-    }
-
-    /// Whether nothing more is queued.
-    pub(super) fn is_full(&self) -> bool {
-        self.bytes.get() >= self.share
     }
 
     /// What is left when enough has gone after there was no room.
@@ -50,12 +49,9 @@ impl Waiting {
         self.share / 4 * 3
     }
 
-    /// Whether there was no room for something, and not enough has gone since. Asked once a second.
+    /// Whether there was no room for something, and not enough has gone since.
     pub fn is_crowded(&self) -> bool {
-        if self.bytes.get() <= self.relieved() {
-            self.refused.set(false);
-        }
-        self.refused.get()
+        self.crowded.get()
     }
 }
 
@@ -170,12 +166,14 @@ mod tests {
         waiting.moved(0, 900);
         assert!(!waiting.is_crowded() && waiting.has_room(900, 1000));
         assert!(!waiting.has_room(0, 101));
-        assert!(waiting.is_crowded() && !waiting.is_full());
+        assert!(waiting.is_crowded());
         waiting.moved(900, 751);
         assert!(waiting.is_crowded(), "not enough has gone");
         waiting.moved(751, 750);
         assert!(!waiting.is_crowded());
         waiting.moved(750, 1000);
-        assert!(!waiting.is_crowded() && waiting.is_full());
+        assert!(!waiting.is_crowded(), "full, and nothing was refused");
+        waiting.moved(1000, 1001);
+        assert!(waiting.is_crowded(), "what is never refused went past it");
     }
 }

@@ -1,7 +1,8 @@
-//! Who goes when the outboxes of a thread have been full together for a second: the slowest first.
+//! Who goes when too much waits on a thread: in all its outboxes together, or of messages that clients
+//! have begun and not ended.
 //!
-//! Until then, and for everybody else, being full costs nobody an event: what is not queued is read
-//! from history later, and sockets that take data are written to as ever.
+//! Until then, and for everybody else, being full costs nobody an event or a message: what is not queued
+//! is read from history later, sockets that take data are written to as ever, and who sends waits.
 
 use super::Router;
 use super::sessions::Sessions;
@@ -12,12 +13,21 @@ use std::cmp::Reverse;
 /// The reason in logs and metrics: a limit of the server, which clients know as being too slow.
 pub const OUTBOX_TOTAL: &str = "outbox_total";
 
+/// Seconds of crowd after which those who still take something go as well. Who reads at an honest pace
+/// makes room in that time.
+const PATIENCE: u32 = 10;
+
 impl Router {
-    /// Once a second: closes the slowest sessions if it has been crowded for a second.
+    /// Once a second: closes the slowest sessions if it has been crowded for a second, at first only those
+    /// that take nothing.
     pub(super) fn relieve(&mut self, sessions: &mut Sessions, worker: &Worker) {
-        let crowded = worker.waiting.is_crowded();
+        if !worker.waiting.is_crowded() {
+            self.crowded = 0;
+            return;
+        }
+        self.crowded += 1;
         // A moment's crowd, as after a large ledger, goes away by itself.
-        if !std::mem::replace(&mut self.crowded, crowded) || !crowded {
+        if self.crowded == 1 {
             return;
         }
         let now = worker.clock.get();
@@ -35,8 +45,8 @@ impl Router {
         }
         candidates.sort_unstable_by_key(|slowness| Reverse(*slowness));
         let mut closed = 0;
-        for (_, lag, waiting, slot) in candidates {
-            if left <= worker.waiting.relieved() {
+        for (stalled, lag, waiting, slot) in candidates {
+            if left <= worker.waiting.relieved() || stalled == 0 && self.crowded < PATIENCE {
                 break;
             }
             left -= waiting;
@@ -48,6 +58,32 @@ impl Router {
                 router = self.worker.number, closed, waiting = worker.waiting.bytes();
                 "the outboxes are full together (limits.outbox_total); the slowest clients are closed"
             );
+        }
+    }
+
+    /// Once a second: refuses the messages that have been under way the longest, if there is too much of
+    /// such, and has the senders of the others look whether they may go on.
+    pub(super) fn refuse_messages(&mut self, sessions: &mut Sessions, worker: &Worker) {
+        // Once more after it: who waits is not told by those who make room.
+        let crowded = worker.under_way.is_crowded();
+        if !std::mem::replace(&mut self.senders_wait, crowded) && !crowded {
+            return;
+        }
+        let mut holders: Vec<_> = sessions
+            .iter()
+            .filter_map(|(slot, found)| found.link.message().map(|message| (message.since, slot, message.held)))
+            .collect();
+        holders.sort_unstable();
+        let mut left = worker.under_way.bytes();
+        for (since, slot, held) in holders {
+            let Some(found) = sessions.slot(slot) else { continue };
+            // What began a moment ago may end in the next.
+            if crowded && left > worker.under_way.relieved() && since < worker.clock.get() {
+                left -= held;
+                found.link.refuse_message();
+            } else {
+                found.link.wake();
+            }
         }
     }
 }

@@ -77,8 +77,10 @@ pub struct Router {
     memo: Memo,
     /// A further slice is on its way.
     scheduled: bool,
-    /// The outboxes were crowded a second ago.
-    crowded: bool,
+    /// For so many seconds the outboxes have been crowded.
+    crowded: u32,
+    /// A second ago senders of long messages had to wait.
+    senders_wait: bool,
 }
 
 impl Router {
@@ -93,7 +95,8 @@ impl Router {
             job: None,
             memo: Memo::default(),
             scheduled: false,
-            crowded: false,
+            crowded: 0,
+            senders_wait: false,
         }
     }
 

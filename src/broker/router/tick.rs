@@ -43,6 +43,7 @@ impl Router {
                 }
             }
             self.relieve(&mut sessions, &worker);
+            self.refuse_messages(&mut sessions, &worker);
         });
         worker.hand_over_counts();
     }
