@@ -183,9 +183,9 @@ limits:
                 "12:11: limits.outbox: `64KB` is no size; write 512B, 64KiB, 1MiB or 10GiB",
             ),
             (
-                "connections: 100",
-                "outbox_total: 1KiB",
-                "12:17: limits.outbox_total is less than limits.outbox, which one client may take; write more",
+                "limits:\n  connections: 100",
+                "workers: 2\nlimits:\n  outbox_total: 1KiB",
+                "13:17: limits.outbox_total leaves no room for one client of each of 2 workers; write 512KiB",
             ),
             (
                 "  connections: 100",
