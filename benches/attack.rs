@@ -79,7 +79,7 @@ impl Turn {
 }
 
 async fn measure(attacks: &[(&str, &str)], seconds: Duration, rounds: usize) {
-    let server = Server::start(&["--devnet-rate", "4", "--devnet-events-per-ledger", "100"]);
+    let server = Server::start_small("4", "100");
     let stop = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
     for _ in 0..CLIENTS {

@@ -117,6 +117,8 @@ pub async fn connect(address: SocketAddr) -> tokio::net::TcpStream {
 /// The real server with its devnet, on free ports.
 pub struct Server {
     pub process: Child,
+    /// Its ledger, where that is a process of its own.
+    devnet: Option<(Child, tempfile::TempDir)>,
     pub clients: SocketAddr,
     pub admin: SocketAddr,
 }
@@ -151,8 +153,37 @@ impl Server {
                 break;
             }
         }
-        let server = Server { process, clients: clients.expect("the banner"), admin: admin.expect("the banner") };
-        while !server.get("/readyz").starts_with("HTTP/1.1 200") {
+        let (clients, admin) = (clients.expect("the banner"), admin.expect("the banner"));
+        Server { process, devnet: None, clients, admin }.ready()
+    }
+
+    /// With a ledger of its own process and little history, so that the server's memory is what clients cost.
+    pub fn start_small(rate: &str, events: &str) -> Server {
+        let free = || {
+            let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+            listener.local_addr().expect("it listens")
+        };
+        let (rpc, clients, admin) = (free(), free(), free());
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("settings.yaml");
+        let settings = format!(
+            "sources:\n  devnet: {{ type: stellar_rpc, config: {{ rpc_url: 'http://{rpc}', poll_interval: 50ms }} }}\n\
+             listeners: [ {{ bind: '{clients}', mounts: [ {{ dialect: flow, path: /ws, sources: [devnet] }} ] }} ]\n\
+             admin: {{ bind: '{admin}' }}\nhistory: {{ budget: 4MiB }}\n"
+        );
+        std::fs::write(&file, settings).expect("the settings are written");
+        let start = |arguments: &[&str]| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_ledgercast"));
+            command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts")
+        };
+        let devnet = start(&["devnet", "--listen", &rpc.to_string(), "--rate", rate, "--events-per-ledger", events]);
+        let process = start(&["serve", "--config", file.to_str().expect("a plain path")]);
+        Server { process, devnet: Some((devnet, folder)), clients, admin }.ready()
+    }
+
+    fn ready(self) -> Server {
+        let server = self;
+        while TcpStream::connect(server.admin).is_err() || !server.get("/readyz").starts_with("HTTP/1.1 200") {
             #[expect(clippy::disallowed_methods, reason = "nothing else runs on this thread yet")]
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -244,5 +275,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        if let Some((devnet, _)) = &mut self.devnet {
+            let _ = devnet.kill();
+            let _ = devnet.wait();
+        }
     }
 }
