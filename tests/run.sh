@@ -180,7 +180,7 @@ step "cargo fmt" cargo fmt --all --check
 step "cargo clippy" cargo clippy --release --locked --workspace --all-targets -- -D warnings
 step "cargo doc" documentation
 step "cargo build" cargo build --release --locked
-step "cargo test" cargo test --release --locked
+step "cargo test" cargo test --release --locked --no-fail-fast
 step "Autobahn suite" bash tests/autobahn/run.sh
 step "fuzz" bash tests/fuzz/run.sh
 

@@ -6,11 +6,12 @@ use ledgercast::broker::{Renderings, Subscription};
 use ledgercast::config::units::Time;
 use ledgercast::dialect::flow::{Config, FlowMount, MANNERS};
 use ledgercast::dialect::{Action, Applied, Change, Dialect, Ending, Input, Mount, MountContext, Opening, Output};
-use ledgercast::session::MAX_WAITING_CHANGES;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::Duration;
 
+/// Changes that wait before further ones are refused, as `limits.waiting_changes` says.
+const WAITING_CHANGES: usize = 16;
 /// Steps of one conversation.
 const STEPS: usize = 500;
 /// The most that passes in one step.
@@ -103,7 +104,7 @@ impl Conversation {
             assert!(allowed, "two errors within a second: {error}");
             self.last_error = Some(self.now);
         }
-        if self.waiting.len() > MAX_WAITING_CHANGES {
+        if self.waiting.len() > WAITING_CHANGES {
             self.waiting.pop_back();
             self.feed(Input::TooManyChanges);
         }
