@@ -263,6 +263,19 @@ mod tests {
     use crate::config::load::parse;
 
     #[test]
+    fn every_limit_stands_in_the_readme() {
+        let Shown::Section(limits) = crate::config::Limits::default().show() else { panic!("a section") };
+        let readme = include_str!("../../README.md");
+        for Entry { key, value, .. } in limits {
+            let line = readme.lines().find(|line| line.starts_with(&format!("| `{key}` | ")));
+            let line = line.unwrap_or_else(|| panic!("the README says nothing of limits.{key}"));
+            if let Shown::Plain(value) = value {
+                assert!(line.contains(&value), "another default: {line}");
+            }
+        }
+    }
+
+    #[test]
     fn the_file_is_what_is_printed_and_equals_the_defaults() {
         let file = include_str!("../../config/default.yaml");
         let printed = print(&example());

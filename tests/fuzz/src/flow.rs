@@ -84,6 +84,7 @@ impl Conversation {
                     "too_slow" => Ending::TooSlow,
                     "gap" => Ending::Gap,
                     "dead" => Ending::Dead,
+                    "revoked" => Ending::Revoked,
                     _ => Ending::TooManyMessages,
                 };
                 self.feed(Input::Ending(ending));
