@@ -153,7 +153,8 @@ impl FromStr for Rate {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Rate, String> {
-        let number = text.strip_suffix("/s").unwrap_or(text).parse().ok().filter(|number| (1..=10_000).contains(number));
+        let number =
+            text.strip_suffix("/s").unwrap_or(text).parse().ok().filter(|number| (1..=10_000).contains(number));
         let number: u32 = number.ok_or("write how many in a second, 1/s to 10000/s")?;
         Ok(Rate(Duration::from_secs(1) / number))
     }

@@ -129,7 +129,8 @@ impl FromStr for Assertion {
 }
 
 fn condition(text: &str) -> Result<Condition, String> {
-    let at = text.find(['<', '>', '=']).ok_or_else(|| format!("`{text}`: write NAME<VALUE, such as p99<50ms or lost=0"))?;
+    let at =
+        text.find(['<', '>', '=']).ok_or_else(|| format!("`{text}`: write NAME<VALUE, such as p99<50ms or lost=0"))?;
     let (name, rest) = (text[..at].trim(), &text[at..]);
     let Some(&(name, unit)) = NAMES.iter().find(|(known, _)| *known == name) else {
         let names: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();

@@ -42,7 +42,8 @@ impl Target {
     /// somebody else's server is an attack.
     pub async fn find(url: &str, token: Option<&str>, trust: &Trust, allow_remote: bool) -> Result<Target, LoadError> {
         let wrong = |reason: String| LoadError::Usage(format!("--url {url}: {reason}"));
-        let parsed = reqwest::Url::parse(url).map_err(|error| wrong(format!("{error}; write ws://127.0.0.1:8080/ws")))?;
+        let parsed =
+            reqwest::Url::parse(url).map_err(|error| wrong(format!("{error}; write ws://127.0.0.1:8080/ws")))?;
         let secure = match parsed.scheme() {
             "ws" => false,
             "wss" => true,
@@ -170,7 +171,11 @@ async fn upgrade(stream: &mut Stream) -> Result<Vec<u8>, Refused> {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         match self.get_mut() {
             Stream::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Stream::Tls(stream) => Pin::new(stream).poll_read(context, buffer),

@@ -280,14 +280,15 @@ mod tests {
 
     /// A message of the server's own encoder, sometimes in fragments with a ping between.
     fn message() -> impl Strategy<Value = (Vec<u8>, Vec<String>)> {
-        let of_server = (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..400)).prop_map(|(is_text, payload)| {
-            if is_text {
-                let text = "y".repeat(payload.len() * 200);
-                (frame::text(&text).to_vec(), vec![format!("{:?}", Item::Text(text.as_bytes()))])
-            } else {
-                (frame::binary(&payload).to_vec(), vec![format!("{:?}", Item::Binary(&payload))])
-            }
-        });
+        let of_server =
+            (any::<bool>(), proptest::collection::vec(any::<u8>(), 0..400)).prop_map(|(is_text, payload)| {
+                if is_text {
+                    let text = "y".repeat(payload.len() * 200);
+                    (frame::text(&text).to_vec(), vec![format!("{:?}", Item::Text(text.as_bytes()))])
+                } else {
+                    (frame::binary(&payload).to_vec(), vec![format!("{:?}", Item::Binary(&payload))])
+                }
+            });
         let in_fragments = "[a-z]{1,60}".prop_map(|text| {
             let (left, right) = text.as_bytes().split_at(text.len() / 2);
             let mut wire = vec![TEXT, left.len() as u8];
@@ -297,8 +298,9 @@ mod tests {
             wire.extend_from_slice(right);
             (wire, vec![format!("{:?}", Item::Pong), format!("{:?}", Item::Text(text.as_bytes()))])
         });
-        let closes = (1000u16..1015)
-            .prop_map(|code| (frame::close(Some(code), "why").to_vec(), vec![format!("{:?}", Item::Close(Some(code)))]));
+        let closes = (1000u16..1015).prop_map(|code| {
+            (frame::close(Some(code), "why").to_vec(), vec![format!("{:?}", Item::Close(Some(code)))])
+        });
         prop_oneof![of_server, in_fragments, closes]
     }
 

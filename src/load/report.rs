@@ -151,8 +151,9 @@ impl Times {
 impl Content {
     /// Of what the verifier counted.
     pub fn of(counts: &Counts, missing_ledgers: u64) -> Content {
-        let Counts { events, lost, repeated, reordered, different, mismatched, unjudged, unreadable, unchecked, .. } =
-            *counts;
+        let Counts {
+            events, lost, repeated, reordered, different, mismatched, unjudged, unreadable, unchecked, ..
+        } = *counts;
         Content {
             events,
             lost,
@@ -217,10 +218,15 @@ impl Report {
         let Report { clients, url, dialect, seconds, filters, .. } = self;
         let early = self.ended_early.map(|why| format!(" ({why})")).unwrap_or_default();
         let clients = many(*clients as u64, "client");
-        line("load", format!("{clients} at {url} ({dialect}), {}, {seconds:.1} s{early}", many(*filters as u64, "filter")));
+        line(
+            "load",
+            format!("{clients} at {url} ({dialect}), {}, {seconds:.1} s{early}", many(*filters as u64, "filter")),
+        );
         let connecting = &self.connecting;
-        let failures = if connecting.failed == 0 { String::new() } else { format!(", failed {}", list(&connecting.failures)) };
-        let came_back = if connecting.came_back == 0 { String::new() } else { format!(", {} came back", connecting.came_back) };
+        let failures =
+            if connecting.failed == 0 { String::new() } else { format!(", failed {}", list(&connecting.failures)) };
+        let came_back =
+            if connecting.came_back == 0 { String::new() } else { format!(", {} came back", connecting.came_back) };
         line("connected", format!("{}{failures}{came_back}", number(connecting.connected)));
         line("", format!("planned to registered: {}", connecting.times.text()));
         let delivered = &self.delivered;
@@ -236,27 +242,51 @@ impl Report {
         );
         let (name, from) = match self.latency.from {
             From::Post => ("latency", "from the source's post to a client's read"),
-            From::FirstReader => ("spread", "from the first client that read a ledger to each other one (no latency: --admin gives that)"),
+            From::FirstReader => (
+                "spread",
+                "from the first client that read a ledger to each other one (no latency: --admin gives that)",
+            ),
         };
         line(name, self.latency.times.text());
         line("", from.to_owned());
         if self.latency.unknown > 0 {
-            line("", format!("{} are not in it: when their ledger was posted is unknown", many(self.latency.unknown, "event")));
+            line(
+                "",
+                format!(
+                    "{} are not in it: when their ledger was posted is unknown",
+                    many(self.latency.unknown, "event")
+                ),
+            );
         }
         let c = &self.content;
         line(
             "content",
             format!(
                 "{} checked: lost {}, repeated {}, reordered {}, different {}, not matching {}, unreadable {}",
-                number(c.events), c.lost, c.repeated, c.reordered, c.different, c.mismatched, c.unreadable
+                number(c.events),
+                c.lost,
+                c.repeated,
+                c.reordered,
+                c.different,
+                c.mismatched,
+                c.unreadable
             ),
         );
-        line("", format!("ledgers missing {}; filters not judged {}, too late to compare {}", c.missing_ledgers, c.unjudged, c.unchecked));
+        line(
+            "",
+            format!(
+                "ledgers missing {}; filters not judged {}, too late to compare {}",
+                c.missing_ledgers, c.unjudged, c.unchecked
+            ),
+        );
         line("told", told(&self.told));
         line("closed", format!("by the server: {}", list(&self.closed)));
         if self.slow.clients > 0 {
             let slow = &self.slow;
-            line("slow", format!("{} of {}: read {}", slow.connected, many(slow.clients, "client"), many(slow.events, "event")));
+            line(
+                "slow",
+                format!("{} of {}: read {}", slow.connected, many(slow.clients, "client"), many(slow.events, "event")),
+            );
             line("", format!("told {}; closed by the server: {}", told(&slow.told), list(&slow.closed)));
         }
         let busy = if self.generator.busy { ": it may be what is slow, the server can be faster" } else { "" };

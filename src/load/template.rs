@@ -75,7 +75,10 @@ fn read(file: &Path) -> Result<Vec<String>, TemplateError> {
         return Err(wrong("no line holds an account".to_owned()));
     }
     // They are put into JSON as they are.
-    match accounts.iter().find(|account| !account.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))) {
+    match accounts
+        .iter()
+        .find(|account| !account.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte)))
+    {
         Some(bad) => Err(wrong(format!("`{bad}` is no account"))),
         None => Ok(accounts),
     }

@@ -428,3 +428,5 @@ impl Verifier {
     }
 }
 
+#[cfg(test)]
+mod tests;

@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn judged_field_by_field() {
-        let payment = json!({"type": "payment", "from": G, "to": "GB", "asset": "USDC:GI", "amount": "922337203685.4775807"});
+        let payment =
+            json!({"type": "payment", "from": G, "to": "GB", "asset": "USDC:GI", "amount": "922337203685.4775807"});
         let trade = json!({"type": "trade", "seller_id": "GS", "buyer_id": "GB", "sell_asset": "AQUA:GI",
             "sell_amount": "5.0000000", "buy_asset": "native", "buy_amount": "0.1000000"});
         let event = json!({"type": "contract_event", "event_type": "contract", "contract_id": "C1",
