@@ -15,8 +15,8 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 
 /// Nothing may be wrong, and something must have come.
-const ALL_IS_WELL: &str = "events>0,lost=0,repeated=0,reordered=0,different=0,mismatched=0,missing_ledgers=0,\
-                           unreadable=0,unchecked=0,gaps=0,errors=0,closed=0,failed=0";
+const ALL_IS_WELL: &str = "events>0,lost=0,late=0,repeated=0,reordered=0,different=0,mismatched=0,\
+                           missing_ledgers=0,unreadable=0,unchecked=0,gaps=0,errors=0,closed=0,failed=0";
 
 /// Exit code, standard output, standard error.
 fn load(address: SocketAddr, more: &[&str]) -> (i32, String, String) {
@@ -241,7 +241,9 @@ async fn what_a_bad_server_does_is_named() {
             let report: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{fault:?}: {out} {error}"));
             assert_eq!(code, i32::from(fault != Fault::Nothing), "{fault:?}: {report} {error}");
             assert!(error.contains(condition), "{fault:?}: {error}");
-            for name in ["lost", "repeated", "reordered", "different", "mismatched", "missing_ledgers", "unreadable"] {
+            for name in
+                ["lost", "late", "repeated", "reordered", "different", "mismatched", "missing_ledgers", "unreadable"]
+            {
                 let is_wrong = report["content"][name].as_u64().unwrap() > 0;
                 assert_eq!(is_wrong, name == figure, "{fault:?}: {name} in {report}");
             }

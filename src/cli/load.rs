@@ -27,14 +27,14 @@ Latency:
 Content:
   Clients with equal filters must get equal bytes in equal order; the first to get an event also has its filters and
   its place in the row judged, by rules written apart from the server. Lost is what another client with the same
-  filters got and this one did not, though it got later events or had ten seconds more. An event that nobody with
-  these filters gets is only noticed if it is a ledger's own (missing_ledgers). What the server told to be missing
-  (gap, dropped) is counted apart.
+  filters got and this one did not, though it got later events, or nothing more for ten seconds after the end; late is
+  what was still on its way then. An event that nobody with these filters gets is only noticed if it is a ledger's own
+  (missing_ledgers). What the server told to be missing (gap, dropped) is counted apart.
 
 Figures for --assert:
   p50 p90 p99 p99.9 max connect_p99                             times: 800us, 50ms, 1s
-  connected failed events ledgers lost repeated reordered different mismatched missing_ledgers unreadable unchecked
-  gaps resets errors dropped closed                             numbers
+  connected failed events ledgers lost late repeated reordered different mismatched missing_ledgers unreadable
+  unchecked gaps resets errors dropped closed                             numbers
 
 Exit code: 0 all is well; 1 a condition of --assert does not hold, or there was no run; 2 the arguments are wrong.
 

@@ -28,6 +28,7 @@ pub const NAMES: &[(&str, Unit)] = &[
     ("events", Unit::Count),
     ("ledgers", Unit::Count),
     ("lost", Unit::Count),
+    ("late", Unit::Count),
     ("repeated", Unit::Count),
     ("reordered", Unit::Count),
     ("different", Unit::Count),

@@ -32,6 +32,15 @@ enum End {
     Over,
 }
 
+/// When a session was to begin.
+#[derive(Clone, Copy)]
+struct Planned {
+    /// Nanoseconds of the monotonic clock.
+    at: u64,
+    /// Whether it is the client's first.
+    first: bool,
+}
+
 /// What one read brought beside events.
 #[derive(Default)]
 struct Brought {
@@ -43,15 +52,16 @@ struct Brought {
 /// A client that reads all the time.
 pub async fn run(shared: Rc<Shared>, number: usize, planned: Instant) {
     tokio::time::sleep_until(planned).await;
-    let mut planned = monotonic_nanos().saturating_sub(planned.elapsed().as_nanos() as u64);
+    let mut planned =
+        Planned { at: monotonic_nanos().saturating_sub(planned.elapsed().as_nanos() as u64), first: true };
     while let End::Left = Box::pin(session(&shared, number, planned)).await {
-        planned = monotonic_nanos();
+        planned = Planned { at: monotonic_nanos(), first: false };
         shared.verifier.borrow_mut().leave(number);
         shared.tally.borrow_mut().came_back += 1;
     }
 }
 
-async fn session(shared: &Shared, number: usize, planned: u64) -> End {
+async fn session(shared: &Shared, number: usize, planned: Planned) -> End {
     let Some((mut stream, rest)) = open(shared, number, None).await else { return End::Over };
     let mut reader = Reader::default();
     let mut planned = Some(planned);
@@ -100,7 +110,7 @@ async fn open(shared: &Shared, number: usize, receive_buffer: Option<u32>) -> Op
 }
 
 /// Takes what one read brought. `planned` is taken when the registration is answered.
-fn take(shared: &Shared, number: usize, reader: &mut Reader, bytes: &[u8], planned: &mut Option<u64>) -> Brought {
+fn take(shared: &Shared, number: usize, reader: &mut Reader, bytes: &[u8], planned: &mut Option<Planned>) -> Brought {
     let now = monotonic_nanos();
     let mut brought = Brought::default();
     let mut verifier = shared.verifier.borrow_mut();
@@ -124,7 +134,8 @@ fn take(shared: &Shared, number: usize, reader: &mut Reader, bytes: &[u8], plann
                     if let Some(planned) = planned.take() {
                         let mut tally = shared.tally.borrow_mut();
                         tally.connected += 1;
-                        tally.connecting.saturating_record(now.saturating_sub(planned));
+                        tally.arrived += u64::from(planned.first);
+                        tally.connecting.saturating_record(now.saturating_sub(planned.at));
                     }
                 }
                 Taken::Other => {}

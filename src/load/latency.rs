@@ -62,13 +62,14 @@ pub struct Latencies {
     /// When ledgers began, and who read them first.
     began: BTreeMap<(usize, u64), (u64, usize)>,
     waiting: Vec<Read>,
+    newest_read: u64,
 }
 
 impl Latencies {
     /// Nothing is counted before [`Latencies::measure`].
     pub fn new(from: From) -> Latencies {
         let (times, began) = (histogram(), BTreeMap::new());
-        Latencies { from, times, unknown: 0, measured: u64::MAX..u64::MAX, began, waiting: Vec::new() }
+        Latencies { from, times, unknown: 0, measured: u64::MAX..u64::MAX, began, waiting: Vec::new(), newest_read: 0 }
     }
 
     /// Counts ledgers that begin in this time.
@@ -81,8 +82,15 @@ impl Latencies {
         self.began.values().filter(|(began, _)| self.measured.contains(began)).count() as u64
     }
 
+    /// Whether somebody has read the last ledger that began while the run measured, as far as that can be seen.
+    pub fn is_read(&self) -> bool {
+        let measured = self.began.iter().filter(|(_, (began, _))| self.measured.contains(began));
+        measured.map(|((_, ledger), _)| *ledger).max().is_none_or(|last| last <= self.newest_read)
+    }
+
     /// Notes what a client read.
     pub fn read(&mut self, read: Read) {
+        self.newest_read = self.newest_read.max(read.ledger);
         match self.from {
             From::FirstReader => {
                 let (began, first) = *self.began.entry((read.stream, read.ledger)).or_insert((read.at, read.client));
@@ -113,9 +121,9 @@ impl Latencies {
         }
     }
 
-    /// No more will be learnt: what waits is unknown, as far as it was read after the measuring began.
+    /// No more will be learnt: what waits is unknown. What was read after the end may be of ledgers posted since.
     pub fn finish(&mut self) {
-        let counts = self.waiting.iter().filter(|read| read.at >= self.measured.start);
+        let counts = self.waiting.iter().filter(|read| self.measured.contains(&read.at));
         self.unknown += counts.map(|read| read.events).sum::<u64>();
         self.waiting.clear();
     }
@@ -180,9 +188,13 @@ mod tests {
         // Read after the end, but begun before it: what was slow counts.
         latencies.posted([(6, 8_000_000)].into_iter());
         assert!(latencies.times.equivalent(latencies.times.max(), 12_000_000));
-        latencies.read(read(7, 1, 9_500_000, 3));
+        latencies.read(read(7, 1, 8_500_000, 3));
+        latencies.read(read(8, 1, 9_500_000, 3));
         latencies.finish();
         assert_eq!((latencies.unknown, latencies.ledgers()), (3, 2));
+        assert!(latencies.is_read());
+        latencies.posted([(8, 8_500_000), (9, 9_500_000)].into_iter());
+        assert!(!latencies.is_read(), "8 is on its way");
     }
 
     #[test]

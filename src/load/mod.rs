@@ -15,7 +15,7 @@
 //!   keeps nothing but the beginning of a message that is not whole, at most 1 MiB.
 //! * Open: connections are planned in time and latency counts from when a ledger was due, so that waiting is never
 //!   hidden. Nothing is left out because it came late: after the measured time, clients go on until they have all
-//!   that others had at its end, or ten seconds have passed; what is still owed then is lost.
+//!   that others had at its end, or ten seconds have passed; what is still owed then is late, or lost where nothing came.
 //! * It is told apart what the server lost and what it told to be missing.
 
 pub mod assertion;

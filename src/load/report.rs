@@ -104,6 +104,7 @@ pub struct Times {
 pub struct Content {
     pub events: u64,
     pub lost: u64,
+    pub late: u64,
     pub repeated: u64,
     pub reordered: u64,
     pub different: u64,
@@ -152,11 +153,22 @@ impl Content {
     /// Of what the verifier counted.
     pub fn of(counts: &Counts, missing_ledgers: u64) -> Content {
         let Counts {
-            events, lost, repeated, reordered, different, mismatched, unjudged, unreadable, unchecked, ..
+            events,
+            lost,
+            late,
+            repeated,
+            reordered,
+            different,
+            mismatched,
+            unjudged,
+            unreadable,
+            unchecked,
+            ..
         } = *counts;
         Content {
             events,
             lost,
+            late,
             repeated,
             reordered,
             different,
@@ -194,6 +206,7 @@ impl Report {
             count("events", self.delivered.events),
             count("ledgers", self.delivered.ledgers),
             count("lost", content.lost),
+            count("late", content.late),
             count("repeated", content.repeated),
             count("reordered", content.reordered),
             count("different", content.different),
@@ -275,8 +288,8 @@ impl Report {
         line(
             "",
             format!(
-                "ledgers missing {}; filters not judged {}, too late to compare {}",
-                c.missing_ledgers, c.unjudged, c.unchecked
+                "ledgers missing {}; still on their way {}; filters not judged {}, too old to compare {}",
+                c.missing_ledgers, c.late, c.unjudged, c.unchecked
             ),
         );
         line("told", told(&self.told));

@@ -11,6 +11,7 @@ use hdrhistogram::Histogram;
 use indicatif::ProgressBar;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -21,6 +22,8 @@ use tokio::time::{Instant, sleep, timeout};
 const STEP: Duration = Duration::from_millis(100);
 /// Clients that are not registered this long after the ramp are not waited for.
 const REGISTERING: Duration = Duration::from_secs(10);
+/// The last ledger that was posted in the measured time shall reach somebody in this time; it may match no filter.
+const ARRIVING: Duration = Duration::from_secs(3);
 /// What was in the logs at the end of the measured time shall reach everybody in this time.
 const SETTLING: Duration = Duration::from_secs(10);
 /// Clients that do not end in this time are cut.
@@ -78,8 +81,9 @@ impl Run<'_> {
         let mut helpers = JoinSet::new();
         let interrupted = self.interrupted.clone();
         helpers.spawn_local(async move {
-            let _ = tokio::signal::ctrl_c().await;
-            interrupted.set(true);
+            while tokio::signal::ctrl_c().await.is_ok() {
+                interrupted.set(true);
+            }
         });
         if let Some(admin) = admin {
             helpers.spawn_local(follow(shared.clone(), admin));
@@ -87,11 +91,10 @@ impl Run<'_> {
 
         let ramped = Instant::now() + plan.ramp;
         self.wait("connecting", ramped, || false).await;
-        let all = (plan.clients - plan.slow) as u64;
         let is_open = || {
             let tally = shared.tally.borrow();
             let failed: u64 = tally.failures.values().sum();
-            tally.connected + tally.slow.connected + failed >= all + plan.slow as u64
+            tally.arrived + tally.slow.connected + failed >= plan.clients as u64
         };
         self.wait("registering", Instant::now() + REGISTERING, is_open).await;
 
@@ -105,29 +108,33 @@ impl Run<'_> {
         let ended = monotonic_nanos();
         shared.latencies.borrow_mut().measure(began..ended);
         let (cpu, after) = (cpu_nanos() - cpu, self.counted());
-        let ended_early = if self.interrupted.get() {
+        // What is owed still comes, unless a second interruption says that nobody waits for it.
+        let ended_early = if self.interrupted.replace(false) {
             Some("interrupted")
         } else {
             (self.reading.get() == 0).then_some("no client was left")
         };
 
-        shared.verifier.borrow_mut().aim();
-        let owes = || readers(plan).map(|client| shared.verifier.borrow().owed(client)).sum::<u64>();
-        self.wait("settling", Instant::now() + SETTLING, || owes() == 0).await;
-        let owed = owes();
         if let Some(admin) = admin
             && let Ok(ledgers) = posted::ask(admin).await
         {
             shared.latencies.borrow_mut().posted(ledgers.into_iter());
+            self.wait("settling", Instant::now() + ARRIVING, || shared.latencies.borrow().is_read()).await;
+        }
+        shared.verifier.borrow_mut().aim();
+        let aimed = monotonic_nanos();
+        let settled = || readers(plan).all(|client| shared.verifier.borrow().owed(client) == 0);
+        self.wait("settling", Instant::now() + SETTLING, settled).await;
+        if !self.interrupted.get() {
+            shared.verifier.borrow_mut().settle(readers(plan), aimed);
         }
         // What comes from here on is of our own making.
         let (counts, missing, filters) = {
             let verifier = shared.verifier.borrow();
-            let mut counts = verifier.counts.clone();
-            counts.lost += owed;
-            (counts, verifier.missing_ledgers(), verifier.groups())
+            (verifier.counts.clone(), verifier.missing_ledgers(), verifier.groups())
         };
         let closed = shared.tally.borrow().closed.clone();
+        let failures = self.failures();
         (0..plan.clients).for_each(|client| shared.end(client));
         self.bar.set_message("ending");
         let _ = timeout(ENDING, async { while clients.join_next().await.is_some() {} }).await;
@@ -147,8 +154,8 @@ impl Run<'_> {
             ended_early,
             connecting: Connecting {
                 connected: tally.connected,
-                failed: tally.failures.values().sum(),
-                failures: tally.failures.clone(),
+                failed: failures.values().sum(),
+                failures,
                 came_back: tally.came_back,
                 times: Times::of(&tally.connecting),
             },
@@ -167,6 +174,19 @@ impl Run<'_> {
             failed_assertions: Vec::new(),
         };
         Ok(Outcome { report, times: latencies.times.clone() })
+    }
+
+    /// Connections that failed, and clients that still have not got through.
+    fn failures(&self) -> BTreeMap<String, u64> {
+        let tally = self.shared.tally.borrow();
+        let mut failures = tally.failures.clone();
+        let ended: u64 = failures.values().sum();
+        // A connection that fails on coming back is counted above as well, so this is never too much.
+        let waiting = (self.plan.clients as u64).saturating_sub(tally.arrived + tally.slow.connected + ended);
+        if waiting > 0 {
+            failures.insert("not registered in time".to_owned(), waiting);
+        }
+        failures
     }
 
     fn start_clients(&self) -> JoinSet<()> {

@@ -29,6 +29,8 @@ pub struct Control {
 pub struct Tally {
     /// Sessions that were registered.
     pub connected: u64,
+    /// Clients that were registered once.
+    pub arrived: u64,
     /// Connections that failed, by reason.
     pub failures: BTreeMap<String, u64>,
     /// Clients that left and came back.
@@ -92,6 +94,7 @@ impl Shared {
     ) -> Shared {
         let tally = Tally {
             connected: 0,
+            arrived: 0,
             failures: BTreeMap::new(),
             came_back: 0,
             connecting: histogram(),

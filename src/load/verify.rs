@@ -33,8 +33,11 @@ const CODES: usize = 32;
 pub struct Counts {
     /// Events that clients read.
     pub events: u64,
-    /// Events that others with the same filters got, and this client did not, though it got later ones.
+    /// Events that others with the same filters got, and this client did not, though it got later ones, or nothing
+    /// at all from the end of the measured time on.
     pub lost: u64,
+    /// Events that others had at the end, and that were still on their way to this client ten seconds later.
+    pub late: u64,
     /// Events that came again.
     pub repeated: u64,
     /// Events that came after later ones.
@@ -117,6 +120,8 @@ struct Client {
     /// New beginnings that it was told of.
     epoch: u32,
     cursors: Vec<Cursor>,
+    /// When it last got something.
+    last_read: u64,
     /// What it lost lately.
     lost: Vec<(usize, Key)>,
 }
@@ -188,6 +193,7 @@ impl Verifier {
     pub fn take(&mut self, client: usize, text: &[u8], now: u64) -> Taken {
         let digest = std::hash::BuildHasher::hash_one(&self.digests, text);
         let it = &mut self.clients[client];
+        it.last_read = now;
         let group = &self.groups[it.group];
         for cursor in &mut it.cursors {
             let log = &group.logs[cursor.log];
@@ -241,6 +247,16 @@ impl Verifier {
         group.targets.iter().enumerate().map(of_log).sum()
     }
 
+    /// Counts what is still owed, as late where a client got something after `since`, and as lost where not.
+    pub fn settle(&mut self, clients: impl Iterator<Item = usize>, since: u64) {
+        for client in clients {
+            let owed = self.owed(client);
+            let kind =
+                if self.clients[client].last_read > since { &mut self.counts.late } else { &mut self.counts.lost };
+            *kind += owed;
+        }
+    }
+
     /// Ledgers that nobody got and the server did not announce as missing, of the filter that misses most.
     pub fn missing_ledgers(&self) -> u64 {
         let of_group = |group: &Group| group.logs.iter().map(Log::missing_ledgers).sum();
@@ -254,12 +270,10 @@ impl Verifier {
                 self.clients[client].registered = Some(now);
                 return Taken::Registered;
             }
-            Said::Gap { from, to } => {
-                if !self.gaps.contains(&(*from, *to)) {
-                    self.gaps.push((*from, *to));
-                    if self.gaps.len() > GAPS {
-                        self.gaps.remove(0);
-                    }
+            Said::Gap { from, to } if !self.gaps.contains(&(*from, *to)) => {
+                self.gaps.push((*from, *to));
+                if self.gaps.len() > GAPS {
+                    self.gaps.remove(0);
                 }
             }
             // Ledger numbers may begin anew: what follows is another stream.

@@ -149,6 +149,11 @@ fn what_never_comes_is_owed() {
     assert_eq!([0, 1, 2].map(|client| verifier.owed(client)), [0, 2, 2]);
     verifier.leave(2);
     assert_eq!(verifier.owed(2), 0);
+    // What is still on its way is late, what does not come at all is lost.
+    verifier.settle(0..3, 0);
+    assert_eq!((verifier.counts.late, verifier.counts.lost), (2, 0));
+    verifier.settle(0..3, 2 * SECOND);
+    assert_eq!((verifier.counts.late, verifier.counts.lost), (2, 2));
     all(&mut verifier, 1, &[ledger(8), ledger(9)]);
     assert_eq!(verifier.owed(1), 0);
 }
