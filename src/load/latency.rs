@@ -193,8 +193,8 @@ mod tests {
         latencies.finish();
         assert_eq!((latencies.unknown, latencies.ledgers()), (3, 2));
         assert!(latencies.is_read());
-        latencies.posted([(8, 8_500_000), (9, 9_500_000)].into_iter());
-        assert!(!latencies.is_read(), "8 is on its way");
+        latencies.posted([(9, 8_600_000), (10, 9_500_000)].into_iter());
+        assert!(!latencies.is_read(), "9 is on its way");
     }
 
     #[test]

@@ -3,10 +3,10 @@
 //! In: a [`Plan`] (where, how many, with which filters, for how long). Out: a [`Report`]: what came, how long it took,
 //! whether it was what should have come, and what the server told besides.
 //!
-//! Who owns what: [`run`] plans and ends the run; [`client`] is the life of one client, [`connect`] opens its
-//! connection, [`frames`] reads it; [`verify`] holds clients against each other through a [`log`] for each different
-//! filter; [`latency`] counts times, from what [`posted`] asks of the server's admin listener where there is one;
-//! [`report`] writes, [`assertion`] judges. What is known of a protocol is in [`dialect`] only.
+//! Who owns what: `run` plans and ends the run; `client` is the life of one client, `connect` opens its
+//! connection, `frames` reads it; `verify` holds clients against each other through a `log` for each different
+//! filter; `latency` counts times, from what `posted` asks of the server's admin listener where there is one;
+//! `report` writes, `assertion` judges. What is known of a protocol is in `dialect` only.
 //!
 //! What always holds:
 //! * Light: one thread. Clients share one read buffer; a message that equals the one that another client with the
