@@ -98,9 +98,9 @@ pub struct Times {
     pub max_nanos: Option<u64>,
 }
 
-/// What was right and wrong; see [`Counts`].
+/// What was right and wrong, from the first event to the last.
 #[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "the fields of `Counts` say it")]
+#[allow(missing_docs, reason = "their names say it, and `load --help` says more")]
 pub struct Content {
     pub events: u64,
     pub lost: u64,
