@@ -21,6 +21,7 @@
 //! * [`dialect`]: what each protocol says and understands: pure state machines.
 //! * [`server`]: listeners, mounts, health, metrics, drain. [`config`] and [`cli`] say what to run.
 //! * [`devnet`]: embedded ledgers behind real RPC on the loopback, for demos, tests and loads.
+//! * [`load`]: many clients that check what they get, and how long it takes.
 //!
 //! # Words
 //!
@@ -71,6 +72,7 @@ pub mod config;
 pub mod devnet;
 pub mod dialect;
 pub mod event;
+pub mod load;
 pub mod logging;
 pub mod server;
 pub mod session;

@@ -6,7 +6,8 @@
 //! taken port says, [`descriptors`] raises the limit of open files.
 //!
 //! What always holds: settings are read and checked whole before anything is opened; what people
-//! read goes to standard output, logs and errors to standard error; failure is exit code 1.
+//! read goes to standard output, logs and errors to standard error; failure is exit code 1, and 2 where the
+//! command line is wrong.
 
 pub mod banner;
 pub mod check_config;
@@ -14,6 +15,7 @@ pub mod demo;
 pub mod descriptors;
 pub mod devnet;
 pub mod listen;
+pub mod load;
 pub mod serve;
 
 use crate::config::reference;
@@ -31,6 +33,7 @@ Examples:
   ledgercast check-config --online my.yaml     and do its sources answer?
   ledgercast serve --config my.yaml            run with it
   ledgercast devnet --rate 0.2                 only the embedded ledger, one block every 5 seconds
+  ledgercast load --clients 1000               how many clients can it serve?
   RUST_LOG=ledgercast=debug ledgercast         with more in the log";
 
 /// Polls ledgers and pushes what happens on them to many WebSocket clients, each in the protocol it already speaks.
@@ -61,6 +64,8 @@ pub enum Command {
     GenConfig,
     /// Run only the embedded ledger: a real Stellar RPC with seeded traffic
     Devnet(devnet::Arguments),
+    /// Load a server with many clients, check what they get, and measure how long it takes
+    Load(load::Arguments),
 }
 
 /// Does what the command line says. Errors are for people, with the remedy.
@@ -70,6 +75,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::CheckConfig { online, file } => check_config::run(&file, online),
         Command::GenConfig => print(&reference::print(&reference::example())),
         Command::Devnet(arguments) => devnet::run(arguments),
+        Command::Load(arguments) => load::run(arguments),
     }
 }
 
