@@ -13,6 +13,9 @@ use std::cmp::Reverse;
 /// The reason in logs and metrics: a limit of the server, which clients know as being too slow.
 pub const OUTBOX_TOTAL: &str = "outbox_total";
 
+/// A client of which no byte has left for two whole seconds, on a clock of whole seconds, takes nothing.
+const TAKES_NOTHING: u32 = 3;
+
 /// Seconds of crowd after which those who still take something go as well. Who reads at an honest pace
 /// makes room in that time.
 const PATIENCE: u32 = 10;
@@ -46,7 +49,7 @@ impl Router {
         candidates.sort_unstable_by_key(|slowness| Reverse(*slowness));
         let mut closed = 0;
         for (stalled, lag, waiting, slot) in candidates {
-            if left <= worker.waiting.relieved() || stalled == 0 && self.crowded < PATIENCE {
+            if left <= worker.waiting.relieved() || stalled < TAKES_NOTHING && self.crowded < PATIENCE {
                 break;
             }
             left -= waiting;

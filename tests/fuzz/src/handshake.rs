@@ -38,8 +38,9 @@ pub fn run(data: &[u8]) {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(*address));
     assert_eq!(handshake::client(&head, peer, &[]), peer, "nobody is believed");
     let client = handshake::client(&head, peer, &trusted);
-    let lines = head.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-    let hops: Vec<&str> = lines.flat_map(|line| line.split(',')).map(str::trim).collect();
+    let lines =
+        head.headers().get_all("x-forwarded-for").flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    let hops: Vec<&str> = lines.map(|hop| std::str::from_utf8(hop).unwrap_or("no text").trim()).collect();
     if !is_trusted(&peer) {
         assert_eq!(client, peer);
     } else if client != peer {
