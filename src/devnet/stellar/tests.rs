@@ -7,11 +7,12 @@ use stellar_xdr::{
 
 use super::count::{Count, PASSPHRASE, count, envelopes, inner};
 use super::history::Network;
+use super::ledger::Contents;
 use super::world::{World, sha256};
 
 /// A network with this many ledgers.
 pub(super) fn network(seed: u64, events: usize, ledgers: u64) -> Network {
-    let network = Network::new(World::new(seed, 20, PASSPHRASE).unwrap(), events, 100_000);
+    let network = Network::new(World::new(seed, 20, PASSPHRASE).unwrap(), Contents::Mixed { events: events }, 100_000);
     for ledger in 0..ledgers {
         network.close_next(1_800_000_000 + ledger).unwrap();
     }
@@ -143,7 +144,7 @@ fn transactions_say_the_same_as_their_ledgers() {
 #[test]
 fn the_seed_decides_all_transactions() {
     let hashes = |seed, close: u64| {
-        let network = Network::new(World::new(seed, 20, PASSPHRASE).unwrap(), 50, 100);
+        let network = Network::new(World::new(seed, 20, PASSPHRASE).unwrap(), Contents::Mixed { events: 50 }, 100);
         for ledger in 0..4 {
             network.close_next(close + ledger).unwrap();
         }
@@ -161,7 +162,7 @@ fn the_seed_decides_all_transactions() {
 
 #[test]
 fn history_is_bounded_and_time_never_goes_back() {
-    let network = Network::new(World::new(1, 2, PASSPHRASE).unwrap(), 10, 3);
+    let network = Network::new(World::new(1, 2, PASSPHRASE).unwrap(), Contents::Mixed { events: 10 }, 3);
     for time in [100, 101, 50, 102, 103] {
         network.close_next(time).unwrap();
     }
