@@ -201,9 +201,11 @@ impl Limit {
             }
             Writing::ToAccount => {
                 let first = ledger as usize * frames.len();
+                let accounts = &self.plan.accounts;
                 for (turn, (frame, _)) in (first..).zip(frames.iter()) {
-                    let account = &self.plan.accounts[turn % self.plan.accounts.len()];
-                    let Some(number) = self.by_account.get(account) else { continue };
+                    // Without accounts it only holds connections.
+                    let account = turn.checked_rem(accounts.len()).map(|at| &accounts[at]);
+                    let Some(number) = account.and_then(|account| self.by_account.get(account)) else { continue };
                     if let Some(client) = &mut self.clients[*number] {
                         client.write(&[IoSlice::new(frame)], &self.poll, *number);
                     }

@@ -77,8 +77,9 @@ pub fn measure(workload: &Workload, contender: Contender, recorded: &[Vec<String
     figures.insert("connect_seconds", started.elapsed().as_secs_f64() * workload.clients as f64 / more);
     figures.insert("connect_cpu_us", (program.cpu().delivery - cpu.delivery) as f64 / 1e3 / more);
     pause(SETTLE);
-    let each = |memory: u64| (memory as f64 - memory_of_first as f64) / more;
-    figures.insert("memory", each(program.memory()));
+    // Of a few clients it would be the memory of everything else.
+    let each = |memory: u64| (workload.clients >= 1000).then(|| (memory as f64 - memory_of_first as f64) / more);
+    figures.extend(each(program.memory()).map(|memory| ("memory", memory)));
 
     let (counted, load) = (program.counted(), kernel::load());
     let before = Moment::now(&program, &clients);
@@ -86,7 +87,7 @@ pub fn measure(workload: &Workload, contender: Contender, recorded: &[Vec<String
     let after = Moment::now(&program, &clients);
     pause(SETTLE);
     let counted_after = program.counted();
-    figures.insert("memory_after", each(program.memory()));
+    figures.extend(each(program.memory()).map(|memory| ("memory_after", memory)));
     figures.insert("load", load);
     let (failed, posted) = (clients.failed(), program.posted());
     let streams = clients.stop();

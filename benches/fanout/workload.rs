@@ -89,13 +89,20 @@ impl Workload {
             let about = "100 events in each ledger, to all";
             of("burst", about, clients, LEDGER, Wish::Everything, rate, contenders)
         };
+        let payments = |name, about, clients, count, rate| {
+            of(name, about, clients, Traffic::Payments { count }, Wish::OwnAccount, rate, SELECTIVE)
+        };
         let selective = |clients| {
+            let about = "100 payments in each ledger, each for one client, 2000 in a second";
+            payments("selective", about, clients, 100, 20.0)
+        };
+        let calm = |clients| {
             let about = "20 payments in each ledger, each for one client, 200 in a second";
-            of("selective", about, clients, Traffic::Payments { count: 20 }, Wish::OwnAccount, 10.0, SELECTIVE)
+            payments("calm", about, clients, 20, 10.0)
         };
         let alone = |clients| {
             let about = "one payment in each ledger, for one client, 50 in a second";
-            of("selective-alone", about, clients, Traffic::Payments { count: 1 }, Wish::OwnAccount, 50.0, SELECTIVE)
+            payments("alone", about, clients, 1, 50.0)
         };
         let idle = |clients| {
             let about = "registered clients to which nothing comes";
@@ -103,7 +110,7 @@ impl Workload {
         };
         let tls = |name, workload: Workload| Workload { name, tls: true, contenders: ALONE, ..workload };
         if quick {
-            return vec![single(1000, 10.0), burst(1000, 4.0, BURST), selective(1000), idle(3000)];
+            return vec![single(1000, 10.0), burst(1000, 4.0, BURST), selective(1000), calm(1000), idle(3000)];
         }
         vec![
             single(100, 20.0),
@@ -116,7 +123,8 @@ impl Workload {
             selective(1000),
             selective(10_000),
             selective(19_000),
-            alone(1000),
+            calm(1000),
+            calm(10_000),
             alone(10_000),
             tls("single-tls", single(1000, 10.0)),
             tls("burst-tls", burst(1000, 4.0, BURST)),

@@ -12,7 +12,7 @@ use super::world::{World, sha256};
 
 /// A network with this many ledgers.
 pub(super) fn network(seed: u64, events: usize, ledgers: u64) -> Network {
-    let network = Network::new(World::new(seed, 20, PASSPHRASE).unwrap(), Contents::Mixed { events: events }, 100_000);
+    let network = Network::new(World::new(seed, 20, PASSPHRASE).unwrap(), Contents::Mixed { events }, 100_000);
     for ledger in 0..ledgers {
         network.close_next(1_800_000_000 + ledger).unwrap();
     }
@@ -36,6 +36,30 @@ fn every_ledger_holds_exactly_the_events_asked_for() {
             assert_eq!(found.total(), events.max(1), "{found:?}");
         }
     }
+}
+
+#[test]
+fn payments_in_turn_reach_each_account_once() {
+    let contents = Contents::Payments { count: 7 };
+    let network = Network::new(World::new(1, 21, PASSPHRASE).unwrap(), contents, 100);
+    for ledger in 0..3 {
+        network.close_next(1_800_000_000 + ledger).unwrap();
+    }
+    // Their order is in the turns; ledger 1,000 is the first.
+    let (mut receivers, mut accounts) = (Vec::new(), network.world.addresses());
+    for meta in ledgers(&network) {
+        let mut found = Count::default();
+        for envelope in envelopes(&meta).values() {
+            for operation in inner(envelope, &mut found).operations.iter() {
+                let stellar_xdr::OperationBody::Payment(payment) = &operation.body else { panic!("{operation:?}") };
+                receivers.push(payment.destination.to_string());
+            }
+        }
+        count(&meta, &mut found);
+        assert_eq!((found.kinds["payment"], found.total()), (7, 1 + 2 + 2 * 7));
+    }
+    accounts.rotate_left(7_000 % 21);
+    assert_eq!(receivers, accounts);
 }
 
 #[test]
