@@ -83,13 +83,20 @@ pub fn measure(workload: &Workload, contender: Contender, recorded: &[Vec<String
 
     let (counted, load) = (program.counted(), kernel::load());
     let before = Moment::now(&program, &clients);
-    pause(Duration::from_secs(workload.seconds));
+    let mut posted = program.posted_lately();
+    for _ in 0..workload.seconds {
+        pause(Duration::from_secs(1));
+        // The server forgets soon.
+        posted.extend(program.posted_lately());
+    }
     let after = Moment::now(&program, &clients);
     pause(SETTLE);
     let counted_after = program.counted();
     figures.extend(each(program.memory()).map(|memory| ("memory_after", memory)));
     figures.insert("load", load);
-    let (failed, posted) = (clients.failed(), program.posted());
+    posted.extend(program.posted_lately());
+    let failed = clients.failed();
+    posted.extend(program.end());
     let streams = clients.stop();
 
     let deliveries = after.frames - before.frames;

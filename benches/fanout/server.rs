@@ -180,21 +180,30 @@ impl Program {
         answer
     }
 
-    /// When ledgers were posted. The limit tells of all at its end, the server of recent ones.
-    pub fn posted(&mut self) -> HashMap<u64, u64> {
+    /// When the last ledgers were posted, as far as the server remembers. The limit tells at its end.
+    pub fn posted_lately(&self) -> HashMap<u64, u64> {
         if self.admin.is_none() {
-            drop(self.process.0.stdin.take());
-            let mut text = String::new();
-            self.process.0.stdout.as_mut().expect("piped").read_to_string(&mut text).expect("text");
-            let pair =
-                |line: &str| Some((line.split_once(' ')?.0.parse().ok()?, line.split_once(' ')?.1.parse().ok()?));
-            return text.lines().filter_map(pair).collect();
+            return HashMap::new();
         }
         let answer = self.get("/debug/ledgers");
         let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
         let sources: serde_json::Value = serde_json::from_str(body).expect("json");
         let ledgers = sources.as_object().expect("a map").values().filter_map(|list| list.as_array()).flatten();
         ledgers.filter_map(|ledger| Some((ledger["ledger"].as_u64()?, ledger["posted_nanos"].as_u64()?))).collect()
+    }
+
+    /// When the limit posted ledgers; ends it.
+    pub fn end(&mut self) -> HashMap<u64, u64> {
+        drop(self.process.0.stdin.take());
+        let mut text = String::new();
+        if let Some(output) = &mut self.process.0.stdout {
+            output.read_to_string(&mut text).expect("text");
+        }
+        let pair = |line: &str| {
+            let (ledger, nanos) = line.split_once(' ')?;
+            Some((ledger.parse().ok()?, nanos.parse().ok()?))
+        };
+        text.lines().filter_map(pair).collect()
     }
 }
 

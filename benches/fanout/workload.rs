@@ -49,7 +49,7 @@ pub struct Workload {
     pub clients: usize,
     pub traffic: Traffic,
     pub wish: Wish,
-    /// Ledgers in a second.
+    /// Ledgers in a second: fewer than 20, at which the source would hold them for a backlog and pace them.
     pub rate: f64,
     pub tls: bool,
     pub seconds: u64,
@@ -93,16 +93,16 @@ impl Workload {
             of(name, about, clients, Traffic::Payments { count }, Wish::OwnAccount, rate, SELECTIVE)
         };
         let selective = |clients| {
-            let about = "100 payments in each ledger, each for one client, 2000 in a second";
-            payments("selective", about, clients, 100, 20.0)
+            let about = "200 payments in each ledger, each for one client, 2000 in a second";
+            payments("selective", about, clients, 200, 10.0)
         };
         let calm = |clients| {
             let about = "20 payments in each ledger, each for one client, 200 in a second";
             payments("calm", about, clients, 20, 10.0)
         };
         let alone = |clients| {
-            let about = "one payment in each ledger, for one client, 50 in a second";
-            payments("alone", about, clients, 1, 50.0)
+            let about = "one payment in each ledger, for one client, 10 in a second";
+            payments("alone", about, clients, 1, 10.0)
         };
         let idle = |clients| {
             let about = "registered clients to which nothing comes";
@@ -113,7 +113,7 @@ impl Workload {
             return vec![single(1000, 10.0), burst(1000, 4.0, BURST), selective(1000), calm(1000), idle(3000)];
         }
         vec![
-            single(100, 20.0),
+            single(100, 10.0),
             single(1000, 10.0),
             single(10_000, 2.0),
             single(19_000, 1.0),
