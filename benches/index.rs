@@ -23,6 +23,8 @@ const PUBLIC: KindSet = KindSet::of(&[
     EventKind::Trade,
 ]);
 const PAYMENTS: KindSet = KindSet::of(&[EventKind::Payment]);
+/// How many filters.
+const SIZES: [(&str, usize); 3] = [("10k", 10_000), ("100k", 100_000), ("1M", 1_000_000)];
 /// Events of a ledger: made, then matched, so that the events are as warm in the caches as a source
 /// leaves them, and the filters as cold as chance makes them.
 const LEDGER: u64 = 100;
@@ -102,17 +104,61 @@ fn run(criterion: &mut Criterion, name: &str, index: &mut Index, mut event: impl
 
 /// Every filter has an account of its own; an event is about one of them and a stranger.
 fn one_match(criterion: &mut Criterion) {
-    for (name, count) in [("one match, 10k", 10_000), ("one match, 100k", 100_000), ("one match, 1M", 1_000_000)] {
-        let mut index = filled((0..count).map(|number| filter(PUBLIC, vec![account(number)], vec![], None)));
+    for (size, count) in SIZES {
+        let of = |number| filter(PUBLIC, vec![account(number)], vec![], None);
+        let mut index = filled((0..count).map(of));
         let mut random = StdRng::seed_from_u64(1);
-        run(criterion, name, &mut index, || payment_of_token(random.random_range(0..count), count + 1, 0, 5));
+        run(criterion, &format!("one match, {size}"), &mut index, || {
+            payment_of_token(random.random_range(0..count), count + 1, 0, 5)
+        });
+        add_and_remove(criterion, &format!("add and remove, {size}"), &mut index, || of(count + 7));
+        change(criterion, &format!("change, {size}"), &mut index, || random.random_range(0..count), of);
     }
+}
+
+/// One more comes and goes.
+fn add_and_remove(criterion: &mut Criterion, name: &str, index: &mut Index, one: impl Fn() -> Arc<[Clause]>) {
+    let (slot, clauses) = (index.len() as u32, one());
+    criterion.bench_function(name, |bencher| {
+        bencher.iter(|| {
+            index.insert(slot, black_box(&clauses));
+            index.remove(slot);
+        });
+    });
+}
+
+/// Any one of them goes and comes back, as when somebody connects again. Making its keys does not count.
+fn change(
+    criterion: &mut Criterion,
+    name: &str,
+    index: &mut Index,
+    mut slot: impl FnMut() -> usize,
+    of: impl Fn(usize) -> Arc<[Clause]>,
+) {
+    criterion.bench_function(name, |bencher| {
+        bencher.iter_custom(|count| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..count {
+                let slot = slot();
+                let clauses = of(slot);
+                let start = Instant::now();
+                index.remove(slot as u32);
+                index.insert(slot as u32, black_box(&clauses));
+                spent += start.elapsed();
+            }
+            spent
+        });
+    });
 }
 
 /// Every shape of filter: an account, some with a token or an amount; a token with an amount;
 /// large payments; a hundred accounts with two tokens.
 fn mixed(criterion: &mut Criterion) {
-    let (count, tokens) = (100_000, 1_000);
+    SIZES.into_iter().for_each(|(size, count)| mixed_of(criterion, &format!("mixed, {size}"), count));
+}
+
+fn mixed_of(criterion: &mut Criterion, name: &str, count: usize) {
+    let tokens = 1_000;
     let mut random = StdRng::seed_from_u64(2);
     let mut index = filled((0..count).map(|number| {
         let (account, token) = (account(random.random_range(0..count)), token(random.random_range(0..tokens)));
@@ -128,7 +174,7 @@ fn mixed(criterion: &mut Criterion) {
             _ => filter(PAYMENTS, vec![], vec![], Some(whole(random.random_range(10_000..1_000_000)))),
         }
     }));
-    run(criterion, "mixed, 100k", &mut index, || {
+    run(criterion, name, &mut index, || {
         let [from, to] = [(); 2].map(|()| random.random_range(0..count));
         payment_of_token(from, to, random.random_range(0..tokens), random.random_range(0..10_000))
     });
@@ -140,19 +186,15 @@ fn hot_filter(least: usize) -> Arc<[Clause]> {
 
 /// All on one asset, differing in least amount, of which the event reaches the lowest.
 fn hot_key(criterion: &mut Criterion) {
+    for (size, count) in SIZES {
+        // In no order.
+        let mut index = filled((0..count).map(|number| hot_filter(1 + number * 7_919 % count)));
+        run(criterion, &format!("hot key, {size} least amounts"), &mut index, payment_of_native);
+        let name = format!("hot key, add and remove one of {size}");
+        add_and_remove(criterion, &name, &mut index, || hot_filter(count / 2));
+    }
     let count = 100_000;
-    // In no order.
     let mut index = filled((0..count).map(|number| hot_filter(1 + number * 7_919 % count)));
-    run(criterion, "hot key, 100k least amounts", &mut index, payment_of_native);
-
-    let slot = index.len() as u32;
-    let middle = hot_filter(count / 2);
-    criterion.bench_function("hot key, add and remove one of 100k", |bencher| {
-        bencher.iter(|| {
-            index.insert(slot, black_box(&middle));
-            index.remove(slot);
-        });
-    });
     // In the order of a crowd leaving and coming back.
     criterion.bench_function("hot key, remove and add 1,000 of 100k", |bencher| {
         let thousand: Vec<_> =
@@ -166,8 +208,10 @@ fn hot_key(criterion: &mut Criterion) {
 
 /// Everybody wants it: the floor under any fan-out of a filtered subscription.
 fn everybody(criterion: &mut Criterion) {
-    let mut index = filled((0..100_000).map(|_| filter(PAYMENTS, vec![], vec!["native".into()], None)));
-    run(criterion, "everybody, 100k", &mut index, payment_of_native);
+    for (size, count) in SIZES {
+        let mut index = filled((0..count).map(|_| filter(PAYMENTS, vec![], vec!["native".into()], None)));
+        run(criterion, &format!("everybody, {size}"), &mut index, payment_of_native);
+    }
 }
 
 criterion_group!(benches, one_match, mixed, hot_key, everybody);

@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Events in each ledger, about
     #[arg(long, value_name = "NUMBER", default_value_t = 20)]
     pub events_per_ledger: u32,
+    /// Instead of the mixture, so many payments in each ledger, to each account in turn
+    #[arg(long, value_name = "NUMBER", conflicts_with = "events_per_ledger")]
+    pub payments_per_ledger: Option<u32>,
     /// Accounts that take part
     #[arg(long, value_name = "NUMBER", default_value_t = 50)]
     pub accounts: u32,
@@ -91,12 +94,16 @@ impl Traffic {
 /// Runs the embedded ledger until the process is told to stop.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     crate::logging::init(Default::default(), Default::default());
-    start(arguments.listen, arguments.traffic())
+    let settings = crate::devnet::Settings {
+        payments_per_ledger: arguments.payments_per_ledger.map(|count| count as usize),
+        ..arguments.traffic().settings(arguments.listen.0)
+    };
+    start(settings)
 }
 
-fn start(listen: Bind, traffic: Traffic) -> anyhow::Result<()> {
+fn start(settings: crate::devnet::Settings) -> anyhow::Result<()> {
     actix::System::new().block_on(async {
-        let devnet = crate::devnet::start(traffic.settings(listen.0)).await?;
+        let devnet = crate::devnet::start(settings).await?;
         super::print(&format!("devnet: Stellar RPC at {}\n", devnet.url()))?;
         super::serve::signalled().await?;
         devnet.stop().await;

@@ -41,7 +41,7 @@ use actix_web::{App, HttpServer, web};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use stellar::{Network, World};
+use stellar::{Contents, Network, World};
 
 /// Ledgers closed at the start, so that clients see something at once.
 pub const HISTORY: u32 = 5;
@@ -49,6 +49,9 @@ pub const HISTORY: u32 = 5;
 /// Most broker events in a ledger. Ten ledgers of this size fill the memory that history may take;
 /// larger ones would leave a reader no time to fetch them.
 const MAX_EVENTS: usize = 10_000;
+
+/// Most payments in a ledger: each is two events, itself and the movement of its asset.
+const MAX_PAYMENTS: usize = MAX_EVENTS / 2;
 
 /// Longest time between ledgers; a network slower than that is a mistake in the settings.
 const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -66,6 +69,9 @@ pub struct Settings {
     /// Broker events that each ledger decodes to: one for the ledger, one per transaction,
     /// contract event, payment and trade. 0 counts as 1, an empty ledger. At most 10,000.
     pub events_per_ledger: usize,
+    /// Instead of the mixture, so many payments in each ledger, to each account in turn: for
+    /// measuring, where each event shall reach exactly one client. At most 5,000.
+    pub payments_per_ledger: Option<usize>,
     /// Accounts that trade and pay, at least 2.
     pub accounts: usize,
     /// Ledgers kept. Fewer are kept if they would take more than 128 MiB.
@@ -81,6 +87,7 @@ impl Default for Settings {
             seed: 1,
             ledger_interval: Duration::from_secs(1),
             events_per_ledger: 20,
+            payments_per_ledger: None,
             accounts: 50,
             retention: 2_000,
             passphrase: "Ledgercast Devnet ; 2026".to_owned(),
@@ -97,6 +104,8 @@ pub enum Error {
     Accounts(usize),
     #[error("devnet events per ledger is {0}; give at most {MAX_EVENTS}")]
     Events(usize),
+    #[error("devnet payments per ledger is {0}; give at most {MAX_PAYMENTS}")]
+    Payments(usize),
     #[error("devnet ledger interval is {0:?}; give more than 0 and at most a day, such as 1s")]
     Interval(Duration),
     #[error("devnet retention is 0; give the number of ledgers to keep, such as 2000")]
@@ -163,12 +172,22 @@ pub async fn start(settings: Settings) -> Result<Devnet, Error> {
     Ok(Devnet { address, stop, stopped })
 }
 
+/// The addresses of a network's accounts, in the order in which payments in turn reach them: the
+/// payments of ledger N are for the accounts N × `payments_per_ledger` and those after it.
+pub fn accounts(settings: &Settings) -> Result<Vec<String>, Error> {
+    check(settings)?;
+    Ok(World::new(settings.seed, settings.accounts, &settings.passphrase)?.addresses())
+}
+
 fn check(settings: &Settings) -> Result<(), Error> {
     if settings.accounts < 2 {
         return Err(Error::Accounts(settings.accounts));
     }
     if settings.events_per_ledger > MAX_EVENTS {
         return Err(Error::Events(settings.events_per_ledger));
+    }
+    if let Some(payments) = settings.payments_per_ledger.filter(|payments| *payments > MAX_PAYMENTS) {
+        return Err(Error::Payments(payments));
     }
     let interval = settings.ledger_interval;
     if interval.is_zero() || interval > MAX_INTERVAL {
@@ -220,7 +239,11 @@ async fn run(
 /// A network with its first few ledgers, as if it had been running.
 fn network(settings: &Settings) -> Result<Network, Error> {
     let world = World::new(settings.seed, settings.accounts, &settings.passphrase)?;
-    let network = Network::new(world, settings.events_per_ledger, settings.retention);
+    let contents = match settings.payments_per_ledger {
+        None => Contents::Mixed { events: settings.events_per_ledger },
+        Some(count) => Contents::Payments { count },
+    };
+    let network = Network::new(world, contents, settings.retention);
     let now = SystemTime::now();
     for age in (0..HISTORY).rev() {
         let time = now.checked_sub(settings.ledger_interval.saturating_mul(age));

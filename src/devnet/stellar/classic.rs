@@ -11,6 +11,7 @@ use stellar_xdr::{
 
 use super::draft::{Act, Draft, Maker, inner, operation};
 use super::events::{address, clawback, movement, receiver_id, set_authorized};
+use super::plan::MAX_OPERATIONS;
 use super::world::{Key, Xdr, account_id, plain};
 
 /// A visitor is merged away this many ledgers after it was made.
@@ -56,6 +57,38 @@ impl Maker<'_> {
             result: inner(OperationResultTr::Payment(PaymentResult::Success)),
             changes: Vec::new(),
         })
+    }
+
+    /// Payments of lumens, to each account in turn over all ledgers, from one that is none of them.
+    pub(super) fn payments_in_turn(&mut self, count: usize) -> Xdr<Vec<Draft>> {
+        let payer = self.world.bytes("payer", 0);
+        let first = u64::from(self.ledger) * count as u64;
+        let turns: Vec<u64> = (first..first + count as u64).collect();
+        turns
+            .chunks(MAX_OPERATIONS)
+            .map(|turns| {
+                let acts = turns.iter().map(|turn| {
+                    let (to, amount) = (self.world.account_in_turn(*turn), self.amount(0));
+                    let body = PaymentOp { destination: plain(to), asset: self.world.assets[0].asset.clone(), amount };
+                    Ok(Act {
+                        events: vec![movement(&self.world.assets[0], &address(payer), &address(to), amount, None)?],
+                        operation: operation(None, OperationBody::Payment(body)),
+                        result: inner(OperationResultTr::Payment(PaymentResult::Success)),
+                        changes: Vec::new(),
+                    })
+                });
+                let acts = acts.collect::<Xdr<Vec<_>>>()?;
+                Ok(Draft {
+                    source: plain(payer),
+                    fee_source: None,
+                    memo: Memo::None,
+                    acts,
+                    success: true,
+                    call: None,
+                    charged: true,
+                })
+            })
+            .collect()
     }
 
     pub(super) fn create_account(&mut self) -> Xdr<Draft> {

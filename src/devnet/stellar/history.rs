@@ -6,7 +6,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use stellar_xdr::Hash;
 
 use super::encode::{Stored, encode};
-use super::ledger::close;
+use super::ledger::{Contents, close};
 use super::world::{World, Xdr};
 
 /// Most bytes of encoded ledgers that are kept; the latest is kept whatever it takes. A ledger of 20
@@ -21,7 +21,7 @@ const FIRST: u32 = 1_000;
 /// The network's state: written by the ticker alone, read by every request.
 pub(in crate::devnet) struct Network {
     pub world: World,
-    events_per_ledger: usize,
+    contents: Contents,
     /// Ledgers kept at most.
     pub retention: u32,
     kept: RwLock<Kept>,
@@ -37,9 +37,9 @@ struct Kept {
 
 impl Network {
     /// A network without ledgers; [`Self::close_next`] must be called before it is served.
-    pub fn new(world: World, events_per_ledger: usize, retention: u32) -> Self {
+    pub fn new(world: World, contents: Contents, retention: u32) -> Self {
         let kept = Kept { ledgers: VecDeque::new(), bytes: 0, tip: Hash([0; 32]), next: FIRST };
-        Self { world, events_per_ledger, retention, kept: RwLock::new(kept) }
+        Self { world, contents, retention, kept: RwLock::new(kept) }
     }
 
     /// Closes one ledger at `close_time` (unix seconds) and drops what is beyond the bounds. A
@@ -51,7 +51,7 @@ impl Network {
             (kept.next, kept.tip.clone(), last_time)
         };
         // Made without the lock: requests go on while a heavy ledger is encoded.
-        let closed = close(&self.world, next, &tip, close_time.max(last_time), self.events_per_ledger)?;
+        let closed = close(&self.world, next, &tip, close_time.max(last_time), self.contents)?;
         let hash = closed.meta.ledger_header.hash.clone();
         let stored = encode(closed)?;
 

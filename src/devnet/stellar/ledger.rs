@@ -21,6 +21,21 @@ pub(super) const PROTOCOL: u32 = 25;
 /// Contract calls that touch the same data apply one after another; so many are put together.
 const CLUSTER: usize = 4;
 
+/// What a ledger holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::devnet) enum Contents {
+    /// Everything that happens on a network: exactly `max(1, events)` broker events.
+    Mixed {
+        /// How many.
+        events: usize,
+    },
+    /// Nothing but so many payments, to each account in turn.
+    Payments {
+        /// How many.
+        count: usize,
+    },
+}
+
 /// A closed ledger in XDR, before it is encoded for answers.
 pub(super) struct Closed {
     pub meta: LedgerCloseMetaV2,
@@ -30,18 +45,25 @@ pub(super) struct Closed {
 
 /// Closes `sequence` on top of `previous`. Contents follow from (seed, sequence) alone; the hash
 /// follows from contents, `previous` and `close_time` (unix seconds).
-///
-/// The ledger decodes to exactly `max(1, events)` broker events.
-pub(super) fn close(world: &World, sequence: u32, previous: &Hash, close_time: u64, events: usize) -> Xdr<Closed> {
+pub(super) fn close(world: &World, sequence: u32, previous: &Hash, close_time: u64, contents: Contents) -> Xdr<Closed> {
     let mut maker = Maker::new(world, sequence);
-    // The ledger itself is one of the events.
-    let plans = compose(&mut maker.rng, events.saturating_sub(1));
-    let mut applied = Vec::with_capacity(plans.len());
-    for (serial, plan) in (0..).zip(plans) {
-        let draft = maker.draft(plan)?;
-        applied.push(maker.assemble(draft, serial)?);
+    let mut applied = Vec::new();
+    match contents {
+        Contents::Mixed { events } => {
+            // The ledger itself is one of the events.
+            for (serial, plan) in (0..).zip(compose(&mut maker.rng, events.saturating_sub(1))) {
+                let draft = maker.draft(plan)?;
+                applied.push(maker.assemble(draft, serial)?);
+            }
+            shuffle(&mut maker.rng, &mut applied);
+        }
+        Contents::Payments { count } => {
+            let drafts = maker.payments_in_turn(count)?;
+            for (serial, draft) in (0..).zip(drafts) {
+                applied.push(maker.assemble(draft, serial)?);
+            }
+        }
     }
-    shuffle(&mut maker.rng, &mut applied);
     // Contract calls are a phase of their own, which applies last. The sort is stable.
     applied.sort_by_key(|transaction| transaction.contract);
 

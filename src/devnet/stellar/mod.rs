@@ -18,7 +18,8 @@
 //! ```
 //!
 //! What always holds:
-//! * A ledger decodes to exactly `max(1, events_per_ledger)` broker events.
+//! * A ledger of the mixture decodes to exactly `max(1, events_per_ledger)` broker events; one of
+//!   payments alone is for measuring, where each event shall reach exactly one client.
 //! * Contents of ledger N depend on (settings, N) alone; hash and previous hash also on close
 //!   times. Close times never go back, but can repeat, because they have whole seconds.
 //! * Metadata of getLedgers, items of getTransactions and items of getEvents say the same.
@@ -46,5 +47,6 @@ mod count;
 mod tests;
 
 pub(super) use history::Network;
+pub(super) use ledger::Contents;
 pub(super) use rpc::serve;
 pub(super) use world::World;

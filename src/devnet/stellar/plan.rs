@@ -8,7 +8,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
 /// The most operations that the protocol allows in one transaction.
-const MAX_OPERATIONS: usize = 100;
+pub(super) const MAX_OPERATIONS: usize = 100;
 
 /// Order book or pool steps in one operation; real ones rarely have more.
 const MAX_ATOMS: usize = 8;

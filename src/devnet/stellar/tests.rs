@@ -7,11 +7,12 @@ use stellar_xdr::{
 
 use super::count::{Count, PASSPHRASE, count, envelopes, inner};
 use super::history::Network;
+use super::ledger::Contents;
 use super::world::{World, sha256};
 
 /// A network with this many ledgers.
 pub(super) fn network(seed: u64, events: usize, ledgers: u64) -> Network {
-    let network = Network::new(World::new(seed, 20, PASSPHRASE).unwrap(), events, 100_000);
+    let network = Network::new(World::new(seed, 20, PASSPHRASE).unwrap(), Contents::Mixed { events }, 100_000);
     for ledger in 0..ledgers {
         network.close_next(1_800_000_000 + ledger).unwrap();
     }
@@ -35,6 +36,30 @@ fn every_ledger_holds_exactly_the_events_asked_for() {
             assert_eq!(found.total(), events.max(1), "{found:?}");
         }
     }
+}
+
+#[test]
+fn payments_in_turn_reach_each_account_once() {
+    let contents = Contents::Payments { count: 7 };
+    let network = Network::new(World::new(1, 21, PASSPHRASE).unwrap(), contents, 100);
+    for ledger in 0..3 {
+        network.close_next(1_800_000_000 + ledger).unwrap();
+    }
+    // Their order is in the turns; ledger 1,000 is the first.
+    let (mut receivers, mut accounts) = (Vec::new(), network.world.addresses());
+    for meta in ledgers(&network) {
+        let mut found = Count::default();
+        for envelope in envelopes(&meta).values() {
+            for operation in inner(envelope, &mut found).operations.iter() {
+                let stellar_xdr::OperationBody::Payment(payment) = &operation.body else { panic!("{operation:?}") };
+                receivers.push(payment.destination.to_string());
+            }
+        }
+        count(&meta, &mut found);
+        assert_eq!((found.kinds["payment"], found.total()), (7, 1 + 2 + 2 * 7));
+    }
+    accounts.rotate_left(7_000 % 21);
+    assert_eq!(receivers, accounts);
 }
 
 #[test]
@@ -143,7 +168,7 @@ fn transactions_say_the_same_as_their_ledgers() {
 #[test]
 fn the_seed_decides_all_transactions() {
     let hashes = |seed, close: u64| {
-        let network = Network::new(World::new(seed, 20, PASSPHRASE).unwrap(), 50, 100);
+        let network = Network::new(World::new(seed, 20, PASSPHRASE).unwrap(), Contents::Mixed { events: 50 }, 100);
         for ledger in 0..4 {
             network.close_next(close + ledger).unwrap();
         }
@@ -161,7 +186,7 @@ fn the_seed_decides_all_transactions() {
 
 #[test]
 fn history_is_bounded_and_time_never_goes_back() {
-    let network = Network::new(World::new(1, 2, PASSPHRASE).unwrap(), 10, 3);
+    let network = Network::new(World::new(1, 2, PASSPHRASE).unwrap(), Contents::Mixed { events: 10 }, 3);
     for time in [100, 101, 50, 102, 103] {
         network.close_next(time).unwrap();
     }

@@ -115,6 +115,16 @@ impl World {
         self.accounts[rng.random_range(0..n).min(rng.random_range(0..n))]
     }
 
+    /// The account whose turn it is.
+    pub fn account_in_turn(&self, turn: u64) -> Key {
+        self.accounts[(turn % self.accounts.len() as u64) as usize]
+    }
+
+    /// The addresses of all accounts.
+    pub fn addresses(&self) -> Vec<String> {
+        self.accounts.iter().map(|key| account_id(*key).to_string()).collect()
+    }
+
     /// An account other than `one`.
     pub fn other_account(&self, rng: &mut ChaCha8Rng, one: Key) -> Key {
         loop {
