@@ -157,6 +157,9 @@ fn changes_over_the_limit_are_refused_each_and_counted() {
     assert!(taken >= 3 && refused > 0, "{taken} taken, {refused} refused");
     let counted = server.metric(r#"ledgercast_protocol_errors_total{dialect="flow",kind="too_many_changes"}"#);
     assert_eq!(counted, f64::from(refused));
+    // The connection goes on.
+    raw.text(EVERYTHING);
+    while !raw.next_of(TEXT).text().contains("\"registered\"") {}
 }
 
 /// The largest filters there are, again and again, by clients that lag inside of a ledger: no change
