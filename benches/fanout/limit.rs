@@ -11,7 +11,7 @@ use crate::poll::{Poll, READABLE, WRITABLE};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::io::{BufWriter, ErrorKind, IoSlice, Read, Write};
+use std::io::{BufWriter, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
@@ -26,7 +26,8 @@ const FIRST_LEDGER: u64 = 1000;
 pub enum Writing {
     /// Each event to each client by itself.
     PerEvent,
-    /// All events of a ledger to a client in one vectored write.
+    /// All events of a ledger, joined once, to a client in one write. (A vectored write of a hundred
+    /// frames takes a quarter more.)
     PerLedger,
     /// Each event to the one client that registered its account.
     ToAccount,
@@ -186,16 +187,16 @@ impl Limit {
                 for (frame, _) in frames.iter() {
                     for (number, client) in self.clients.iter_mut().enumerate() {
                         if let Some(client) = client.as_mut().filter(registered) {
-                            client.write(&[IoSlice::new(frame)], &self.poll, number);
+                            client.write(frame, &self.poll, number);
                         }
                     }
                 }
             }
             Writing::PerLedger => {
-                let slices: Vec<IoSlice> = frames.iter().map(|(frame, _)| IoSlice::new(frame)).collect();
+                let joined: Vec<u8> = frames.iter().flat_map(|(frame, _)| frame).copied().collect();
                 for (number, client) in self.clients.iter_mut().enumerate() {
                     if let Some(client) = client.as_mut().filter(registered) {
-                        client.write(&slices, &self.poll, number);
+                        client.write(&joined, &self.poll, number);
                     }
                 }
             }
@@ -207,7 +208,7 @@ impl Limit {
                     let account = turn.checked_rem(accounts.len()).map(|at| &accounts[at]);
                     let Some(number) = account.and_then(|account| self.by_account.get(account)) else { continue };
                     if let Some(client) = &mut self.clients[*number] {
-                        client.write(&[IoSlice::new(frame)], &self.poll, *number);
+                        client.write(frame, &self.poll, *number);
                     }
                 }
             }
@@ -216,21 +217,16 @@ impl Limit {
 }
 
 impl Client {
-    fn write(&mut self, slices: &[IoSlice], poll: &Poll, number: usize) {
-        let all: usize = slices.iter().map(|slice| slice.len()).sum();
+    fn write(&mut self, bytes: &[u8], poll: &Poll, number: usize) {
         let mut taken = 0;
         if self.waiting.is_empty() {
-            taken = self.socket.write_vectored(slices).unwrap_or(0);
-            if taken == all {
+            taken = self.socket.write(bytes).unwrap_or(0);
+            if taken == bytes.len() {
                 return;
             }
             poll.change(&self.socket, number as u64, READABLE | WRITABLE);
         }
-        for slice in slices {
-            let skipped = taken.min(slice.len());
-            self.waiting.extend_from_slice(&slice[skipped..]);
-            taken -= skipped;
-        }
+        self.waiting.extend_from_slice(&bytes[taken..]);
     }
 
     fn flush(&mut self, poll: &Poll, number: usize) {
