@@ -26,11 +26,8 @@ fn run(criterion: &mut Criterion, name: &str, batches: &[LedgerBatch], counts: i
         return;
     }
     let render = FlowRender { names_network: false };
-    let written = |(batch, index): &(&LedgerBatch, usize)| {
-        let mut frames = Frames::default();
-        render.event(batch, *index, &mut frames);
-        frames.into_bytes()
-    };
+    let written =
+        |(batch, index): &(&LedgerBatch, usize)| Frames::collect(|frames| render.event(batch, *index, frames)).0;
     let bytes: usize = events.iter().map(|event| written(event).len()).sum();
     println!("{name}: {} events, {} bytes for each", events.len(), bytes / events.len());
     criterion.bench_function(name, |bencher| {

@@ -94,12 +94,12 @@ impl StreamEntry {
         });
         by_event[index as usize].get_or_init(|| {
             let render = renderings.get(id);
-            let mut frames = Frames::default();
-            if render.kinds().contains(self.batch.events[index as usize].kind) {
-                render.event(&self.batch, index as usize, &mut frames);
-            }
-            renderings.count(frames.count());
-            let bytes = frames.into_bytes();
+            let (bytes, count) = Frames::collect(|frames| {
+                if render.kinds().contains(self.batch.events[index as usize].kind) {
+                    render.event(&self.batch, index as usize, frames);
+                }
+            });
+            renderings.count(count);
             self.count_rendered(bytes.len());
             bytes
         })
@@ -108,9 +108,7 @@ impl StreamEntry {
     /// The announcement of a break before this ledger, if there is one and the form has words.
     pub fn announcement(&self, renderings: &Renderings, id: RenderingId) -> Option<Bytes> {
         let continuity = self.batch.continuity.as_ref()?;
-        let mut frames = Frames::default();
-        renderings.get(id).continuity(&self.batch, continuity, &mut frames);
-        let bytes = frames.into_bytes();
+        let (bytes, _) = Frames::collect(|frames| renderings.get(id).continuity(&self.batch, continuity, frames));
         (!bytes.is_empty()).then_some(bytes)
     }
 

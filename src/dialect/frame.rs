@@ -1,6 +1,7 @@
 //! WebSocket frames as the server sends them: whole messages, unmasked, header included.
 
 use bytes::Bytes;
+use std::cell::Cell;
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
@@ -11,6 +12,8 @@ const PONG: u8 = 0x8a;
 const MAX_REASON: usize = 123;
 /// The longest header: two bytes and a 64-bit length.
 const LONGEST_HEADER: usize = 10;
+/// Memory that a thread keeps for writing frames: many times an ordinary event.
+const KEPT_SCRATCH: usize = 64 << 10;
 
 /// One text message.
 pub fn text(payload: &str) -> Bytes {
@@ -41,25 +44,31 @@ pub fn close(code: Option<u16>, reason: &str) -> Bytes {
 }
 
 fn whole(first: u8, payload: &[u8]) -> Bytes {
-    let mut frame = Vec::with_capacity(payload.len() + LONGEST_HEADER);
-    push_header(&mut frame, first, payload.len());
-    frame.extend_from_slice(payload);
-    frame.into()
+    let (header, used) = header(first, payload.len());
+    [&header[..used], payload].concat().into()
 }
 
-fn push_header(frame: &mut Vec<u8>, first: u8, length: usize) {
-    frame.push(first);
-    match length {
-        0..=125 => frame.push(length as u8),
+/// A header, and how many bytes of it count.
+fn header(first: u8, length: usize) -> ([u8; LONGEST_HEADER], usize) {
+    let mut header = [0; LONGEST_HEADER];
+    header[0] = first;
+    let used = match length {
+        0..=125 => {
+            header[1] = length as u8;
+            2
+        }
         126..=0xffff => {
-            frame.push(126);
-            frame.extend_from_slice(&(length as u16).to_be_bytes());
+            header[1] = 126;
+            header[2..4].copy_from_slice(&(length as u16).to_be_bytes());
+            4
         }
         _ => {
-            frame.push(127);
-            frame.extend_from_slice(&(length as u64).to_be_bytes());
+            header[1] = 127;
+            header[2..].copy_from_slice(&(length as u64).to_be_bytes());
+            LONGEST_HEADER
         }
-    }
+    };
+    (header, used)
 }
 
 /// Where a renderer writes its frames: zero or more text messages, one after the other.
@@ -79,10 +88,9 @@ impl Frames {
         self.bytes.resize(start + LONGEST_HEADER, 0);
         write(&mut self.bytes);
         let length = self.bytes.len() - start - LONGEST_HEADER;
-        let mut header = Vec::with_capacity(LONGEST_HEADER);
-        push_header(&mut header, TEXT, length);
-        let unused = LONGEST_HEADER - header.len();
-        self.bytes[start + unused..start + LONGEST_HEADER].copy_from_slice(&header);
+        let (header, used) = header(TEXT, length);
+        let unused = LONGEST_HEADER - used;
+        self.bytes[start + unused..start + LONGEST_HEADER].copy_from_slice(&header[..used]);
         self.bytes.drain(start..start + unused);
         self.count += 1;
     }
@@ -92,9 +100,26 @@ impl Frames {
         self.count
     }
 
-    /// All of them, ready for the socket.
-    pub fn into_bytes(self) -> Bytes {
-        self.bytes.into()
+    /// All of them, ready for the socket, in memory of just their size.
+    pub fn to_bytes(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.bytes)
+    }
+
+    /// What `write` writes, and how many messages it is. It writes into memory of the thread, which is kept
+    /// for the next time, so that a frame costs one allocation of just its size.
+    pub fn collect(write: impl FnOnce(&mut Frames)) -> (Bytes, u32) {
+        thread_local! {
+            static SCRATCH: Cell<Frames> = Cell::default();
+        }
+        let mut frames = SCRATCH.take();
+        write(&mut frames);
+        let written = (frames.to_bytes(), frames.count);
+        if frames.bytes.capacity() <= KEPT_SCRATCH {
+            frames.bytes.clear();
+            frames.count = 0;
+            SCRATCH.set(frames);
+        }
+        written
     }
 }
 
@@ -113,7 +138,7 @@ mod tests {
             assert_eq!(text(&payload), expected, "{length}");
             let mut frames = Frames::default();
             frames.text(|bytes| bytes.extend_from_slice(payload.as_bytes()));
-            assert_eq!(frames.into_bytes(), expected, "{length}");
+            assert_eq!(frames.to_bytes(), expected, "{length}");
         }
         assert_eq!(text(&"x".repeat(65_536))[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
     }
@@ -124,6 +149,6 @@ mod tests {
         frames.text(|bytes| bytes.push(b'a'));
         frames.text(|bytes| bytes.extend_from_slice(b"bc"));
         assert_eq!(frames.count(), 2);
-        assert_eq!(&frames.into_bytes()[..], b"\x81\x01a\x81\x02bc");
+        assert_eq!(&frames.to_bytes()[..], b"\x81\x01a\x81\x02bc");
     }
 }

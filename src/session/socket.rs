@@ -7,9 +7,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-/// Plain text that a TLS session takes before it must have been sent. What waits there is outside of
-/// the outbox, so it is about what the TLS layer needs for one write, and no more.
-const TLS_BUFFER: usize = 64 << 10;
+/// Plain text that a TLS session takes before it must have been sent: a busy ledger in one go, and no more
+/// than the kernel holds for a socket.
+const TLS_BUFFER: usize = 128 << 10;
 
 /// One client's socket.
 pub enum Socket {

@@ -28,7 +28,7 @@ pub fn check(batch: &LedgerBatch) {
         let mut frames = Frames::default();
         render.event(batch, at, &mut frames);
         assert_eq!(frames.count(), u32::from(render.kinds().contains(event.kind)), "{}", event.id);
-        for message in messages(&frames.into_bytes()) {
+        for message in messages(&frames.to_bytes()) {
             assert_eq!(message["type"], event.kind.name());
             assert_eq!(message["id"], *event.id);
         }

@@ -15,7 +15,7 @@ fn texts(batch: &LedgerBatch) -> Vec<String> {
         let mut frames = Frames::default();
         FlowRender { names_network: false }.event(batch, index, &mut frames);
         assert_eq!(frames.count(), 1, "every event of Stellar has words");
-        let bytes = frames.into_bytes();
+        let bytes = frames.to_bytes();
         let header = if bytes[1] < 126 { 2 } else { 4 };
         String::from_utf8(bytes[header..].to_vec()).unwrap()
     };

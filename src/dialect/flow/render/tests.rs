@@ -54,7 +54,7 @@ fn batch(kind: EventKind, body: Body) -> LedgerBatch {
 /// The payload of a text frame; `None` where none was written.
 fn payload(frames: Frames) -> Option<String> {
     let count = frames.count();
-    let bytes = frames.into_bytes();
+    let bytes = frames.to_bytes();
     assert_eq!(count, u32::from(!bytes.is_empty()));
     let header = match bytes.get(1)? {
         126 => 4,
