@@ -65,6 +65,10 @@
 //!   `getTransactions` is asked where a node sends no metadata.
 //! * Kinds are no part of the index's keys but kept with its entries: an unrestricted list of kinds
 //!   then costs one entry and not one for each kind.
+//! * TLS is spoken in front of the HTTP stack and not inside of it (actix-tls): so a connection is counted and
+//!   limited before its handshake, and nobody's silent handshakes stop the listeners of a thread.
+//! * Until its WebSocket is open, a connection's stream is wrapped (`server::arriving`): the HTTP stack has a
+//!   deadline for the first request only, reads on while its answers are not taken, and panics at some headers.
 
 pub mod broker;
 pub mod cli;
