@@ -36,7 +36,7 @@ impl Bare {
         let config = json!({"dialect": dialect, "config": transcript.config});
         let config: DialectConfig = serde_json::from_value(config).expect(&transcript.name);
         let values = transcript.limits["values_per_session"].as_u64().unwrap_or(VALUES_PER_SESSION);
-        let context = MountContext { values_per_session: values as usize, sources: 1 };
+        let context = MountContext { values_per_session: values as usize, sources: 1, waiting_changes: 16 };
         let mount = dialect::build(&config, context, &mut Renderings::default());
         let session = mount.open(Opening { below: "", query: "" }).expect("a session at the mount's own path");
         let mut bare = Bare {
@@ -63,6 +63,7 @@ impl Bare {
                 Action::Send(_, frames) => self.frames(&frames),
                 Action::Subscribe(change) => self.changes.push_back(change),
                 Action::Alarm(at) => self.alarm = at,
+                Action::Hold | Action::Release(_) | Action::Call(_) => panic!("no transcript calls a ledger yet"),
                 Action::Close { code, reason } => {
                     assert!(reason.len() <= 123, "a close frame has no room for {reason}");
                     self.closed = true;

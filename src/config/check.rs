@@ -1,13 +1,11 @@
 //! What no single value can tell: names that must exist, things that must differ, counts that must fit.
 
-use super::check_events;
 use super::decode::{path_text, suggestion};
 use super::tree::Step;
 use super::units::Size;
 use super::{Config, Listener, Mount};
 use crate::broker::Renderings;
-use crate::dialect::DialectConfig;
-use crate::source::{LedgerConfig, stellar};
+use crate::source::{LedgerConfig, RpcUrl};
 use std::collections::HashMap;
 
 /// Something that is wrong with settings of the right form.
@@ -47,9 +45,64 @@ pub fn check(config: &Config) -> Vec<Problem> {
 
 /// The addresses of a source's RPCs without what may be secret in them: scheme, host and port.
 pub fn endpoints(ledger: &LedgerConfig) -> Vec<String> {
-    let LedgerConfig::StellarRpc(config) = ledger;
-    let urls = config.rpc_url.iter().chain(&config.rpc_urls);
-    urls.filter_map(|url| reqwest::Url::parse(&url.0).ok()).map(|url| url.origin().ascii_serialization()).collect()
+    let urls = ledger.addresses().into_iter().filter_map(|url| reqwest::Url::parse(&url.0).ok());
+    urls.map(|url| url.origin().ascii_serialization()).collect()
+}
+
+/// Something that is wrong below a source's or a mount's `config`: the way to the value from there, and a message
+/// that begins after it.
+pub type Finding = (Vec<Step>, String);
+
+/// What may be wrong with the addresses of any source's RPC. `example` says which RPC, such as at which address.
+pub fn rpc_addresses(one: Option<&RpcUrl>, many: &[RpcUrl], example: &str) -> Vec<Finding> {
+    let whole = |message: String| vec![(Vec::new(), message)];
+    match (one, many) {
+        (None, []) => whole(format!("has no `rpc_url`; add the address of {example}")),
+        (Some(_), [_, ..]) => whole("has both `rpc_url` and `rpc_urls`; write one of them".to_owned()),
+        (Some(one), []) => url_fault(&one.0).into_iter().map(|fault| (vec!["rpc_url".into()], fault)).collect(),
+        (None, many) => {
+            let faults = many.iter().enumerate().filter_map(|(at, url)| Some((at, url_fault(&url.0)?)));
+            faults.map(|(at, fault)| (vec!["rpc_urls".into(), at.into()], fault)).collect()
+        }
+    }
+}
+
+/// A header in the settings beside one in a file, or one that is none.
+pub fn auth_header(line: Option<&str>, has_file: bool) -> Option<Finding> {
+    let message = match line? {
+        _ if has_file => "stands beside auth_header_file; write one of them",
+        line if crate::source::header(line.trim(), "authorization").is_none() => {
+            "holds no header; write `Name: value`, or the value of `Authorization` alone"
+        }
+        _ => return None,
+    };
+    Some((vec!["auth_header".into()], message.to_owned()))
+}
+
+/// Keys whose value must not be zero and is.
+pub fn zeros(keys: &[(&str, bool)]) -> Vec<Finding> {
+    let zero = keys.iter().filter(|(_, zero)| *zero);
+    zero.map(|(key, _)| (vec![Step::from(*key)], "is 0; write more, or leave it out for the default".to_owned()))
+        .collect()
+}
+
+/// What is wrong with an address. Its text is not repeated: it may hold a password.
+fn url_fault(url: &str) -> Option<String> {
+    match reqwest::Url::parse(url) {
+        Err(error) => Some(format!("is no address ({error}); write http://host:port/path")),
+        Ok(url) if !["http", "https"].contains(&url.scheme()) || !url.has_host() => {
+            Some("must begin with http:// or https://".to_owned())
+        }
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => Some(
+            "holds a user or password; put `Authorization: …` into a file and name it as auth_header_file".to_owned(),
+        ),
+        Ok(_) => None,
+    }
+}
+
+/// The mount as it would serve, for what it says of itself.
+fn built(mount: &Mount) -> std::sync::Arc<dyn crate::dialect::Mount> {
+    crate::dialect::build(&mount.dialect, Default::default(), &mut Renderings::default())
 }
 
 #[derive(Default)]
@@ -76,61 +129,14 @@ impl Checks {
                 let message = "is no name for a source; write up to 64 letters, digits, `-` and `_`";
                 self.tell(path!("sources", name.as_str()), message);
             }
-            let LedgerConfig::StellarRpc(ledger) = &source.ledger;
-            self.stellar(name, ledger);
+            self.all(path!("sources", name.as_str(), "config"), source.ledger.problems());
         }
     }
 
-    fn stellar(&mut self, name: &str, config: &stellar::Config) {
-        let section = path!("sources", name, "config");
-        match (&config.rpc_url, config.rpc_urls.as_slice()) {
-            (None, []) => {
-                self.tell(section, "has no `rpc_url`; add the address of a Stellar RPC, such as http://127.0.0.1:8000")
-            }
-            (Some(_), [_, ..]) => self.tell(section, "has both `rpc_url` and `rpc_urls`; write one of them"),
-            (Some(url), []) => self.url(path!("sources", name, "config", "rpc_url"), &url.0),
-            (None, urls) => {
-                for (index, url) in urls.iter().enumerate() {
-                    self.url(path!("sources", name, "config", "rpc_urls", index), &url.0);
-                }
-            }
-        }
-        for (path, message) in check_events::problems(config) {
-            self.tell(&[&section[..], &path].concat(), message);
-        }
-        if let Some(secret) = &config.auth_header {
-            let path = path!("sources", name, "config", "auth_header");
-            if config.auth_header_file.is_some() {
-                self.tell(path, "stands beside auth_header_file; write one of them");
-            } else if crate::source::header(secret.0.trim(), "authorization").is_none() {
-                self.tell(path, "holds no header; write `Name: value`, or the value of `Authorization` alone");
-            }
-        }
-        for (key, zero) in [
-            ("poll_interval", config.poll_interval.0.is_zero()),
-            ("timeout", config.timeout.0.is_zero()),
-            ("max_response", config.max_response.0 == 0),
-        ] {
-            if zero {
-                self.tell(path!("sources", name, "config", key), "is 0; write more, or leave it out for the default");
-            }
-        }
-    }
-
-    /// The text of a bad address is not repeated: it may hold a password.
-    fn url(&mut self, path: &[Step], url: &str) {
-        match reqwest::Url::parse(url) {
-            Err(error) => self.tell(path, format_args!("is no address ({error}); write http://host:port/path")),
-            Ok(url) if !["http", "https"].contains(&url.scheme()) || !url.has_host() => {
-                self.tell(path, "must begin with http:// or https://");
-            }
-            Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-                self.tell(
-                    path,
-                    "holds a user or password; put `Authorization: …` into a file and name it as auth_header_file",
-                );
-            }
-            Ok(_) => {}
+    /// Tells what was found below a section.
+    fn all(&mut self, section: &[Step], findings: Vec<Finding>) {
+        for (path, message) in findings {
+            self.tell(&[section, &path].concat(), message);
         }
     }
 
@@ -151,8 +157,8 @@ impl Checks {
                 self.tell(path, message);
             }
             binds.push((listener.bind, path_text(path.iter())));
-            if let Some(url) = &listener.public_url {
-                self.url(path!("listeners", index, "public_url"), url);
+            if let Some(fault) = listener.public_url.as_deref().and_then(url_fault) {
+                self.tell(path!("listeners", index, "public_url"), fault);
             }
             if let Some(tls) = &listener.tls {
                 for (key, file) in [("cert_file", &tls.cert_file), ("key_file", &tls.key_file)] {
@@ -191,15 +197,8 @@ impl Checks {
                 let message = format_args!("is `{text}`, which is mounts[{other}].path already; choose another");
                 self.tell(path, message);
             }
-            let DialectConfig::Flow(flow) = &mount.dialect;
-            if flow.registration_timeout.0.is_zero() {
-                let path = path!("listeners", listener_index, "mounts", index, "config", "registration_timeout");
-                self.tell(path, "is 0, so that every client would be closed at once; write 10s");
-            }
-            if flow.max_message.0 == 0 {
-                let path = path!("listeners", listener_index, "mounts", index, "config", "max_message");
-                self.tell(path, "is 0, so that nobody could register; write 512KiB");
-            }
+            let section = path!("listeners", listener_index, "mounts", index, "config");
+            self.all(section, mount.dialect.problems());
             self.mounted_sources(config, path!("listeners", listener_index, "mounts", index, "sources"), mount);
         }
     }
@@ -214,7 +213,20 @@ impl Checks {
                 self.tell(&path, format_args!("is `{name}` a second time; remove it"));
             }
         }
-        let manners = crate::dialect::build(&mount.dialect, Default::default(), &mut Renderings::default()).manners();
+        let manners = built(mount).manners();
+        for (index, name) in mount.sources.iter().enumerate() {
+            let Some(number) = config.sources.number(name) else { continue };
+            let found = config.sources.0[usize::from(number)].1.ledger.family();
+            if let Some(only) = manners.only.filter(|only| *only != found) {
+                let path: Vec<Step> = path.iter().cloned().chain([Step::Index(index)]).collect();
+                let message = format_args!(
+                    "is `{name}`, which reads {found}, and {} clients understand {only} alone; name such a source, or \
+                     choose `dialect: flow`, which shows any",
+                    manners.name
+                );
+                self.tell(&path, message);
+            }
+        }
         match mount.sources.len() {
             0 => self.tell(path, "is empty; name the source whose events these clients get"),
             2.. if manners.one_source => {
@@ -253,13 +265,11 @@ impl Checks {
             }
         }
         let threads = config.worker_threads();
-        let flow = config.listeners.iter().flat_map(|listener| &listener.mounts).map(|mount| {
-            let DialectConfig::Flow(flow) = &mount.dialect;
-            flow.max_message.0
-        });
+        let mounts = config.listeners.iter().flat_map(|listener| &listener.mounts);
+        let largest = mounts.map(|mount| built(mount).max_message()).max().unwrap_or(0);
         for (key, total, one) in [
             ("outbox_total", limits.outbox_total.0, limits.outbox.0),
-            ("inbound_total", limits.inbound_total.0, flow.max().unwrap_or(0)),
+            ("inbound_total", limits.inbound_total.0, largest as u64),
         ] {
             let least = Size(one.saturating_mul(threads as u64));
             if total < least.0 {

@@ -154,7 +154,11 @@ limits:
                 "    type: stelar_rpc\n",
                 "3:11: unknown sources.main.type `stelar_rpc`; did you mean `stellar_rpc`?",
             ),
-            ("dialect: flow", "dialect: smtp", "10:20: unknown listeners[0].mounts[0].dialect `smtp`; there is `flow`"),
+            (
+                "dialect: flow",
+                "dialect: smtp",
+                "10:20: unknown listeners[0].mounts[0].dialect `smtp`; there is `flow`, `rippled`",
+            ),
             ("    type: stellar_rpc\n", "", "3:5: sources.main has no `type`; add it"),
             // Wrong types and texts.
             ("100", "many", "12:16: limits.connections is the text `many`; write a whole number of 0 or more"),

@@ -17,7 +17,6 @@
 
 pub mod address;
 pub mod check;
-mod check_events;
 pub mod decode;
 pub mod load;
 pub mod origin;
@@ -28,6 +27,7 @@ pub mod tree;
 pub mod units;
 
 pub use address::{Bind, Network};
+pub use check::Finding;
 pub use load::{ConfigError, Loaded, load};
 pub use origin::Origin;
 pub(crate) use settings::settings;

@@ -165,6 +165,7 @@ impl Show for Mount {
 pub fn ledger(config: &LedgerConfig) -> (&'static str, Shown) {
     match config {
         LedgerConfig::StellarRpc(config) => ("stellar_rpc", config.show()),
+        LedgerConfig::XrplRpc(config) => ("xrpl_rpc", config.show()),
     }
 }
 
@@ -172,6 +173,7 @@ pub fn ledger(config: &LedgerConfig) -> (&'static str, Shown) {
 pub fn dialect(config: &DialectConfig) -> (&'static str, Shown) {
     match config {
         DialectConfig::Flow(config) => ("flow", config.show()),
+        DialectConfig::Rippled(config) => ("rippled", config.show()),
     }
 }
 

@@ -14,12 +14,13 @@
 
 pub mod flow;
 pub mod frame;
+pub mod rippled;
 mod table;
 
 pub use table::{DialectConfig, build};
 
 use crate::broker::{StreamEntry, Subscription};
-use crate::event::LedgerRef;
+use crate::event::{Family, LedgerRef};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct Manners {
     pub codes: CloseCodes,
     /// Whether a mount takes exactly one source.
     pub one_source: bool,
+    /// The one family of ledgers that it shows; `None`: any.
+    pub only: Option<Family>,
     /// Whether the mount's path is the one WebSocket path, nothing below it.
     pub claims_path_alone: bool,
 }
@@ -89,6 +92,15 @@ pub enum Input<'a> {
     Alarm,
     /// A change of subscription took effect and its answer is on its way.
     Applied,
+    /// The session's position is held at this point ([`Action::Hold`]), until [`Action::Release`].
+    Held(&'a Applied),
+    /// The answer to [`Action::Call`].
+    Answered {
+        /// The call's number.
+        call: u32,
+        /// What the ledger's RPC said.
+        outcome: Result<&'a str, CallError>,
+    },
     /// More changes wait than the session may have (`limits.waiting_changes`); this one was not taken.
     TooManyChanges,
     /// The session is about to be closed: say so in the dialect's own words, ending with [`Action::Close`].
@@ -126,12 +138,50 @@ impl Ending {
     }
 }
 
+/// What the RPC of a ledger answered to a client's call: the text of its JSON result.
+pub type Reply = std::sync::Arc<str>;
+
+/// Why a client's call got no answer of the ledger's RPC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallError {
+    /// Too many calls are under way or wait, of this client or of all.
+    Busy,
+    /// The RPC did not answer in time, or not at all.
+    Unreachable,
+    /// Nothing is known of the ledger yet.
+    NotReady,
+    /// The answer is larger than `limits.call_bytes`.
+    TooLarge,
+}
+
+/// A call to the RPC of the mount's first source on behalf of the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call {
+    /// What [`Input::Answered`] names it by; the dialect's own.
+    pub number: u32,
+    /// The method.
+    pub method: Box<str>,
+    /// Its parameters, the text of a JSON object.
+    pub parameters: Box<str>,
+}
+
+/// The end of a hold.
+pub struct Release {
+    /// What the session wants from the point on where it was held; `None`: what it wanted before.
+    pub subscription: Option<Subscription>,
+    /// The answer, placed in the data lane before anything that came after that point.
+    pub answer: Bytes,
+}
+
 /// The way a frame takes among those that wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
     /// Overtakes waiting data, between frames.
     Control,
-    /// In its turn.
+    /// In its turn, after the answers of all changes that were asked for before it: the answer to a request that
+    /// must not overtake those to earlier ones. A change that is held is not waited for.
+    Ordered,
+    /// In its turn, at once.
     Data,
 }
 
@@ -141,6 +191,13 @@ pub enum Action {
     Send(Lane, Bytes),
     /// Replace the session's subscription.
     Subscribe(Change),
+    /// Hold the session's position where a change would take effect now, and tell by [`Input::Held`]. Takes its turn
+    /// among the changes; those asked for later wait until [`Action::Release`].
+    Hold,
+    /// Go on from where the position was held.
+    Release(Release),
+    /// Ask the ledger's RPC; [`Input::Answered`] follows, unless the session ends before.
+    Call(Call),
     /// Wake the dialect with [`Input::Alarm`] at this time since opening; `None`: not any more.
     /// Kept to the next whole second.
     Alarm(Option<Duration>),
@@ -207,6 +264,11 @@ impl Output {
         self.actions.push(Action::Send(Lane::Data, frame::text(payload)));
     }
 
+    /// Sends one text message after the answers to all earlier changes.
+    pub fn ordered_text(&mut self, payload: &str) {
+        self.actions.push(Action::Send(Lane::Ordered, frame::text(payload)));
+    }
+
     /// Sends one text message before waiting data.
     pub fn control_text(&mut self, payload: &str) {
         self.actions.push(Action::Send(Lane::Control, frame::text(payload)));
@@ -250,6 +312,8 @@ pub struct MountContext {
     pub values_per_session: usize,
     /// How many sources the mount has.
     pub sources: usize,
+    /// Changes of subscription that may wait for an earlier one (`limits.waiting_changes`).
+    pub waiting_changes: usize,
 }
 
 /// One configured dialect at one path: makes the sessions' state machines.

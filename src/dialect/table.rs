@@ -1,7 +1,8 @@
 //! The table of dialects: their names in the configuration and how a mount of each is made.
 
-use super::{Mount, MountContext, flow};
+use super::{Mount, MountContext, flow, rippled};
 use crate::broker::Renderings;
+use crate::config::Finding;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -11,11 +12,24 @@ use std::sync::Arc;
 pub enum DialectConfig {
     /// Obsrvr Flow.
     Flow(flow::Config),
+    /// The WebSocket API of the XRP Ledger's servers.
+    Rippled(rippled::Config),
+}
+
+impl DialectConfig {
+    /// Everything that is wrong with the settings.
+    pub fn problems(&self) -> Vec<Finding> {
+        match self {
+            DialectConfig::Flow(config) => config.problems(),
+            DialectConfig::Rippled(config) => config.problems(),
+        }
+    }
 }
 
 /// Makes the mount that a configuration describes.
 pub fn build(config: &DialectConfig, context: MountContext, renderings: &mut Renderings) -> Arc<dyn Mount> {
     match config {
         DialectConfig::Flow(config) => Arc::new(flow::FlowMount::new(config.clone(), context, renderings)),
+        DialectConfig::Rippled(config) => Arc::new(rippled::RippledMount::new(config.clone(), context, renderings)),
     }
 }

@@ -15,12 +15,14 @@ mod amount;
 mod batch;
 mod body;
 mod cursor;
+mod family;
 mod kind;
 
 pub use amount::{Amount, AmountError};
 pub use batch::{AssetKeys, Continuity, ContinuityKind, Event, Hash, LedgerBatch, LedgerRef, Native, Place};
 pub use body::{Asset, Body, ContractEvent, LedgerFacts, Movement, Payment, Trade, Transaction};
 pub use cursor::{Cursor, CursorEntry, CursorError};
+pub use family::Family;
 pub use kind::{EventKind, KindSet};
 
 /// A namespaced key such as `account:G…`, `contract:C…` or, for assets, `native`, `USDC`,

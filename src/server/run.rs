@@ -299,7 +299,11 @@ fn mounts(config: &Config, build: &BuildMount, renderings: &mut Renderings) -> R
         let mut mounts: Vec<Arc<MountEntry>> = Vec::new();
         for (mount_at, mount) in listener.mounts.iter().enumerate() {
             let values_per_session = config.limits.values_per_session as usize;
-            let context = MountContext { values_per_session, sources: mount.sources.len() };
+            let context = MountContext {
+                values_per_session,
+                sources: mount.sources.len(),
+                waiting_changes: config.limits.waiting_changes as usize,
+            };
             mounts.push(Arc::new(MountEntry {
                 number,
                 path: mount.path.clone(),

@@ -174,9 +174,12 @@ impl Session {
         let last_words = output.actions.iter().any(|action| matches!(action, Action::Close { .. }));
         for action in output.actions {
             match action {
-                Action::Send(Lane::Data, frame) if !last_words => self.link.push_answer(frame, &self.worker),
+                Action::Send(Lane::Data | Lane::Ordered, frame) if !last_words => {
+                    self.link.push_answer(frame, &self.worker)
+                }
                 Action::Send(_, frame) => self.link.push_control(frame, &self.worker),
                 Action::Subscribe(change) => self.change(change, self.message, ctx),
+                Action::Hold | Action::Release(_) | Action::Call(_) => {}
                 Action::Alarm(at) => {
                     if let Some(slot) = self.worker.sessions.borrow_mut().slot_of(self.number) {
                         slot.alarm = at;

@@ -30,15 +30,18 @@ pub mod stellar;
 mod table;
 #[cfg(test)]
 mod testing;
+mod upstream;
+pub mod xrpl;
 
 pub use actor::{CatchUpRate, Settings, Source, SourceHandle, Stop, start};
 pub use checkpoint::{Checkpoint, Store as CheckpointStore};
 pub use error::SourceError;
 pub use probe::{Found, LONGEST_PROBE, Probe};
-pub use rpc::{RpcClient, RpcUrl, Settings as RpcSettings, header_from_file, without_secrets};
+pub use rpc::{Reply, RpcClient, RpcUrl, Settings as RpcSettings, header_from_file, without_secrets};
 pub(crate) use rpc::{cut, header};
 pub use status::{RECENT, Recent, Snapshot, SourceStatus, State, Trouble, monotonic_nanos};
-pub use table::{Context, LedgerConfig, build, probe};
+pub use table::{Context, LedgerConfig, build, probe, upstream};
+pub use upstream::Upstream;
 
 use crate::event::LedgerBatch;
 use std::collections::BTreeMap;

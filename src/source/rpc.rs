@@ -1,10 +1,11 @@
-//! A JSON-RPC 2.0 client over HTTP whose answers are hostile until proven.
+//! An HTTP client for ledgers' RPCs, whose answers are hostile until proven: JSON-RPC 2.0 by
+//! [`RpcClient::call`], other forms by [`RpcClient::post`] and [`RpcClient::get`].
 
 use super::SourceError;
 use super::backoff::retry_after;
 use crate::config::reference::{Show, Shown};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -14,6 +15,9 @@ use std::time::{Duration, SystemTime};
 
 /// A connection that does not come up in this time is tried again elsewhere.
 const CONNECT: Duration = Duration::from_secs(10);
+/// What is read of the body of an answer that is an error, and for how long.
+const ERROR_BODY: usize = 64 << 10;
+const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
 /// Server texts are cut to this for logs.
 const LONGEST_TEXT: usize = 300;
 /// Path segments longer than this may be an access key and are not shown.
@@ -45,6 +49,29 @@ struct Endpoint {
     url: Url,
     /// Without credentials.
     shown: String,
+}
+
+/// A whole HTTP answer.
+#[derive(Debug)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long the server asks us to stay away.
+    pub retry_after: Option<Duration>,
+    /// The body, after decompression.
+    pub body: Vec<u8>,
+}
+
+impl Reply {
+    /// The body, if the status is 200. `shown` is the address for people.
+    pub fn ok(self, shown: &str) -> Result<Vec<u8>, SourceError> {
+        match self {
+            Reply { status: 200, body, .. } => Ok(body),
+            Reply { status, retry_after, .. } => {
+                Err(SourceError::Status { url: shown.to_owned(), status, retry_after })
+            }
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -111,6 +138,16 @@ impl RpcClient {
         &self.endpoints[self.current].shown
     }
 
+    /// Goes to the next address after an error of the one in use; what one node asks for does not bind the next.
+    pub fn give_up(&mut self, error: &mut SourceError) {
+        self.fail_over();
+        if self.endpoints.len() > 1
+            && let SourceError::Status { retry_after, .. } = error
+        {
+            *retry_after = None;
+        }
+    }
+
     /// Goes to the next address, if there is one.
     pub fn fail_over(&mut self) {
         self.current = (self.current + 1) % self.endpoints.len();
@@ -120,23 +157,13 @@ impl RpcClient {
     /// client to the next address; the caller tries again after its back-off, and knows by
     /// [`RpcClient::endpoint`] that it speaks to another node.
     pub async fn call<R: DeserializeOwned>(&mut self, method: &str, params: &impl Serialize) -> Result<R, SourceError> {
-        let (timeout, url) = (self.timeout, self.shown().to_owned());
-        let mut outcome = match tokio::time::timeout(timeout, self.attempt(method, params)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(SourceError::Timeout { url, method: method.into(), after: timeout }),
-        };
+        let mut outcome = self.attempt(method, params).await;
         // A refused position is an answer; everything else is the node's trouble.
         let of_position = matches!(method, "getLedgers" | "getTransactions" | "getEvents");
         if let Err(error) = &mut outcome
             && !(of_position && matches!(error.rpc_code(), Some(-32600 | -32602)))
         {
-            self.fail_over();
-            // What one node asks for does not bind the next.
-            if self.endpoints.len() > 1
-                && let SourceError::Status { retry_after, .. } = error
-            {
-                *retry_after = None;
-            }
+            self.give_up(error);
         }
         outcome
     }
@@ -144,31 +171,10 @@ impl RpcClient {
     async fn attempt<R: DeserializeOwned>(&mut self, method: &str, params: &impl Serialize) -> Result<R, SourceError> {
         let id = self.next_id;
         self.next_id += 1;
-        let endpoint = &self.endpoints[self.current];
-        let malformed = |reason: String| SourceError::Malformed {
-            url: endpoint.shown.clone(),
-            method: method.into(),
-            reason: cut(reason),
-        };
         let request = serde_json::to_vec(&Request { jsonrpc: "2.0", id, method, params })
-            .map_err(|error| malformed(format!("request: {error}")))?;
-        let response = self
-            .http
-            .post(endpoint.url.clone())
-            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
-            .body(request)
-            .send()
-            .await
-            .map_err(|error| transport(endpoint, error))?;
-        if response.status() != StatusCode::OK {
-            let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            return Err(SourceError::Status {
-                url: endpoint.shown.clone(),
-                status: response.status().as_u16(),
-                retry_after: asked.and_then(|value| retry_after(value, SystemTime::now())),
-            });
-        }
-        let body = self.body(response, method).await?;
+            .map_err(|error| self.malformed(method, format!("request: {error}")))?;
+        let body = self.post(method, request).await?.ok(self.shown())?;
+        let malformed = |reason| self.malformed(method, reason);
         // serde_json stops at a depth of 128 by itself.
         let answer: Answer<Box<RawValue>> =
             serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
@@ -179,7 +185,7 @@ impl RpcClient {
         }
         if let Some(error) = answer.error {
             return Err(SourceError::Rpc {
-                url: endpoint.shown.clone(),
+                url: self.shown().to_owned(),
                 method: method.into(),
                 code: error.code,
                 message: cut(error.message),
@@ -189,21 +195,69 @@ impl RpcClient {
         serde_json::from_str(result.get()).map_err(|error| malformed(error.to_string()))
     }
 
+    /// Sends a JSON body to the address in use and reads the answer whole, whatever its status, within
+    /// the time and size that an answer may have. `method` is for errors only. Never another address.
+    pub async fn post(&self, method: &str, body: Vec<u8>) -> Result<Reply, SourceError> {
+        let request = self.http.post(self.endpoints[self.current].url.clone());
+        let json = HeaderValue::from_static("application/json");
+        self.exchange(method, request.header(CONTENT_TYPE, json).body(body)).await
+    }
+
+    /// Asks for a path below the address in use, such as `/api/v1/blocks/latest`, under the same bounds.
+    pub async fn get(&self, path: &str) -> Result<Reply, SourceError> {
+        let base = self.endpoints[self.current].url.as_str();
+        let url = format!("{}{path}", base.trim_end_matches('/'));
+        let url: Url = url.parse().map_err(|error| self.malformed(path, format!("no address: {error}")))?;
+        self.exchange(path, self.http.get(url)).await
+    }
+
+    async fn exchange(&self, method: &str, request: RequestBuilder) -> Result<Reply, SourceError> {
+        let whole = async {
+            let response = request.send().await.map_err(|error| self.transport(error))?;
+            let asked = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let retry_after = asked.and_then(|value| retry_after(value, SystemTime::now()));
+            let status = response.status().as_u16();
+            let body = match status {
+                200 => self.body(response, method, self.max_response).await?,
+                // What stands beside an error may say more; it is not worth waiting for.
+                _ => {
+                    let body = self.body(response, method, ERROR_BODY);
+                    tokio::time::timeout(ERROR_BODY_TIME, body).await.unwrap_or(Ok(Vec::new())).unwrap_or_default()
+                }
+            };
+            Ok(Reply { status, retry_after, body })
+        };
+        let timeout = self.timeout;
+        tokio::time::timeout(timeout, whole).await.unwrap_or_else(|_| {
+            Err(SourceError::Timeout { url: self.shown().to_owned(), method: method.into(), after: timeout })
+        })
+    }
+
     /// Reads the body, counting what it is after decompression.
-    async fn body(&self, mut response: Response, method: &str) -> Result<Vec<u8>, SourceError> {
-        let endpoint = &self.endpoints[self.current];
+    async fn body(&self, mut response: Response, method: &str, limit: usize) -> Result<Vec<u8>, SourceError> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| transport(endpoint, error))? {
-            if body.len() + chunk.len() > self.max_response {
-                return Err(SourceError::TooLarge {
-                    url: endpoint.shown.clone(),
-                    method: method.into(),
-                    limit: self.max_response,
-                });
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.transport(error))? {
+            if body.len() + chunk.len() > limit {
+                return Err(SourceError::TooLarge { url: self.shown().to_owned(), method: method.into(), limit });
             }
             body.extend_from_slice(&chunk);
         }
         Ok(body)
+    }
+
+    /// An answer of the address in use that is not what the method gives.
+    pub fn malformed(&self, method: &str, reason: String) -> SourceError {
+        SourceError::Malformed { url: self.shown().to_owned(), method: method.into(), reason: cut(reason) }
+    }
+
+    fn transport(&self, error: reqwest::Error) -> SourceError {
+        // The innermost cause says what happened; reqwest's own text only says that it failed.
+        let error = error.without_url();
+        let mut cause: &dyn std::error::Error = &error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        SourceError::Transport { url: self.shown().to_owned(), reason: cut(cause.to_string()) }
     }
 }
 
@@ -257,16 +311,6 @@ pub fn without_secrets(url: &Url) -> String {
         shown.push_str(if segment.len() > LONGEST_SHOWN_SEGMENT { "…" } else { segment });
     }
     shown
-}
-
-fn transport(endpoint: &Endpoint, error: reqwest::Error) -> SourceError {
-    // The innermost cause says what happened; reqwest's own text only says that it failed.
-    let error = error.without_url();
-    let mut cause: &dyn std::error::Error = &error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    SourceError::Transport { url: endpoint.shown.clone(), reason: cut(cause.to_string()) }
 }
 
 /// A server's text, short and on one line.

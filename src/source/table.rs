@@ -1,7 +1,8 @@
 //! The table of ledgers: their names in the configuration and how each is made.
 
-use super::{Ledger, Probe, SourceError, SourceStatus, stellar};
-use crate::event::SourceNumber;
+use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, stellar, xrpl};
+use crate::config::Finding;
+use crate::event::{Family, SourceNumber};
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -11,13 +12,38 @@ use std::sync::Arc;
 pub enum LedgerConfig {
     /// A Stellar RPC node.
     StellarRpc(stellar::Config),
+    /// A server of the XRP Ledger.
+    XrplRpc(xrpl::Config),
 }
 
 impl LedgerConfig {
-    /// The addresses that are asked, in order, without what may be secret in them.
-    pub fn endpoints(&self) -> Vec<String> {
+    /// The family of ledgers that it reads.
+    pub fn family(&self) -> Family {
         match self {
-            LedgerConfig::StellarRpc(config) => config.endpoints(),
+            LedgerConfig::StellarRpc(_) => Family::Stellar,
+            LedgerConfig::XrplRpc(_) => Family::Xrpl,
+        }
+    }
+
+    /// The addresses that are asked, in order.
+    pub fn addresses(&self) -> Vec<&RpcUrl> {
+        let (one, many) = match self {
+            LedgerConfig::StellarRpc(config) => (&config.rpc_url, &config.rpc_urls),
+            LedgerConfig::XrplRpc(config) => (&config.rpc_url, &config.rpc_urls),
+        };
+        one.iter().chain(many).collect()
+    }
+
+    /// The same for people, without what may be secret in them.
+    pub fn endpoints(&self) -> Vec<String> {
+        self.addresses().into_iter().map(|url| format!("{url:?}")).collect()
+    }
+
+    /// Everything that is wrong with the settings, found before anything is asked.
+    pub fn problems(&self) -> Vec<Finding> {
+        match self {
+            LedgerConfig::StellarRpc(config) => config.problems(),
+            LedgerConfig::XrplRpc(config) => config.problems(),
         }
     }
 }
@@ -35,6 +61,16 @@ pub struct Context {
 pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
     match config {
         LedgerConfig::StellarRpc(config) => Box::new(stellar::StellarRpc::new(config.clone(), context)),
+        LedgerConfig::XrplRpc(config) => Box::new(xrpl::XrplRpc::new(config.clone(), context)),
+    }
+}
+
+/// Makes what answers clients' own calls to a ledger's RPC, for families whose dialect has such calls. Its
+/// connections are not the source's. `None`: no calls, or settings that the source itself will refuse.
+pub fn upstream(config: &LedgerConfig) -> Option<Box<dyn Upstream>> {
+    match config {
+        LedgerConfig::StellarRpc(_) => None,
+        LedgerConfig::XrplRpc(config) => xrpl::XrplUpstream::new(config).map(|upstream| Box::new(upstream) as _),
     }
 }
 
@@ -43,5 +79,6 @@ pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
 pub async fn probe(config: &LedgerConfig) -> Result<Vec<Probe>, SourceError> {
     match config {
         LedgerConfig::StellarRpc(config) => stellar::probe(config).await,
+        LedgerConfig::XrplRpc(config) => xrpl::probe(config).await,
     }
 }

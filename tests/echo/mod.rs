@@ -21,6 +21,7 @@ static MANNERS: Manners = Manners {
     max_message: MAX_MESSAGE.0 as usize,
     oversize: Oversize::Close,
     codes: CloseCodes { shutdown: 1001, too_slow: 1008, gap: 1012, dead: 1011, limit: 1008 },
+    only: None,
     one_source: false,
     claims_path_alone: false,
 };

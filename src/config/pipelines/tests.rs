@@ -74,12 +74,12 @@ fn errors(text: &str) -> String {
 }
 
 fn source(config: &Config, index: usize) -> &stellar::Config {
-    let LedgerConfig::StellarRpc(source) = &config.sources.0[index].1.ledger;
+    let LedgerConfig::StellarRpc(source) = &config.sources.0[index].1.ledger else { panic!("another ledger") };
     source
 }
 
 fn queue(mount: &Mount) -> u64 {
-    let DialectConfig::Flow(flow) = &mount.dialect;
+    let DialectConfig::Flow(flow) = &mount.dialect else { panic!("another dialect") };
     flow.max_queue_size
 }
 

@@ -27,8 +27,8 @@ pub use render::FlowRender;
 
 use super::{CloseCodes, Dialect, Manners, Mount, MountContext, Opening, Oversize, frame};
 use crate::broker::{RenderingId, Renderings};
-use crate::config::settings;
 use crate::config::units::{Size, Time};
+use crate::config::{Finding, settings};
 use crate::event::{EventKind, KindSet};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -53,6 +53,21 @@ settings! {
     }
 }
 
+impl Config {
+    /// Everything that is wrong with the settings.
+    pub fn problems(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        if self.registration_timeout.0.is_zero() {
+            let message = "is 0, so that every client would be closed at once; write 10s";
+            found.push((vec!["registration_timeout".into()], message.to_owned()));
+        }
+        if self.max_message.0 == 0 {
+            found.push((vec!["max_message".into()], "is 0, so that nobody could register; write 512KiB".to_owned()));
+        }
+        found
+    }
+}
+
 /// What is the same for every Flow session.
 pub const MANNERS: Manners = Manners {
     name: "flow",
@@ -62,6 +77,7 @@ pub const MANNERS: Manners = Manners {
     oversize: Oversize::Close,
     codes: CloseCodes { shutdown: 1001, too_slow: 1008, gap: 1012, dead: 1008, limit: 1008 },
     one_source: false,
+    only: None,
     claims_path_alone: true,
 };
 
@@ -98,7 +114,7 @@ pub struct FlowMount {
 impl FlowMount {
     /// A mount with these settings in these surroundings.
     pub fn new(config: Config, context: MountContext, renderings: &mut Renderings) -> FlowMount {
-        let MountContext { values_per_session, sources } = context;
+        let MountContext { values_per_session, sources, .. } = context;
         // With one source every event is of its network; with several, clients must be able to tell.
         let rendering = renderings.register(FlowRender { names_network: sources > 1 });
         FlowMount { shared: Arc::new(Shared { config, values_per_session, rendering, welcome: frame::text(WELCOME) }) }
@@ -150,7 +166,7 @@ mod tests {
         let mut renderings = Renderings::default();
         let mut rendering = |size, sources| {
             let config = Config { max_queue_size: size, ..Config::default() };
-            let context = MountContext { values_per_session: size as usize, sources };
+            let context = MountContext { values_per_session: size as usize, sources, ..MountContext::default() };
             FlowMount::new(config, context, &mut renderings).shared.rendering
         };
         let one_source = rendering(1, 1);

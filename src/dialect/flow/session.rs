@@ -173,7 +173,8 @@ impl Dialect for Session {
             }
             Input::Ending(ending) => self.ending(ending, output),
             // Larger messages close the connection; changes are applied in the order they were asked for.
-            Input::Alarm | Input::Applied | Input::TooBig { .. } => {}
+            // Flow neither holds nor calls.
+            Input::Alarm | Input::Applied | Input::TooBig { .. } | Input::Held(_) | Input::Answered { .. } => {}
         }
     }
 }

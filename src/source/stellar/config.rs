@@ -1,8 +1,8 @@
 //! The settings of a Stellar source.
 
 use crate::config::reference::{Show, Shown};
-use crate::config::settings;
 use crate::config::units::{Size, Time};
+use crate::config::{Finding, check, settings};
 use crate::source::{RpcSettings, RpcUrl, SourceError, header, header_from_file, without_secrets};
 use reqwest::Url;
 use reqwest::header::HeaderMap;
@@ -263,9 +263,19 @@ impl Config {
         Ok(RpcSettings { urls, headers, timeout: self.timeout.0, max_response: self.max_response.bytes() })
     }
 
-    /// The addresses that are asked, in order, without what may be secret in them.
-    pub fn endpoints(&self) -> Vec<String> {
-        self.rpc_url.iter().chain(&self.rpc_urls).map(|url| format!("{url:?}")).collect()
+    /// Everything that is wrong, found before anything is asked.
+    pub fn problems(&self) -> Vec<Finding> {
+        let mut found =
+            check::rpc_addresses(self.rpc_url.as_ref(), &self.rpc_urls, "a Stellar RPC, such as http://127.0.0.1:8000");
+        found.extend(super::check_events::problems(self));
+        let header = self.auth_header.as_ref().map(|secret| secret.0.as_str());
+        found.extend(check::auth_header(header, self.auth_header_file.is_some()));
+        found.extend(check::zeros(&[
+            ("poll_interval", self.poll_interval.0.is_zero()),
+            ("timeout", self.timeout.0.is_zero()),
+            ("max_response", self.max_response.0 == 0),
+        ]));
+        found
     }
 
     fn addresses(&self) -> impl Iterator<Item = (&'static str, &str)> {

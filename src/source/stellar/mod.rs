@@ -15,6 +15,7 @@
 //! * an event names an asset only where its contract is proven to be that asset's own.
 
 mod assets;
+mod check_events;
 mod config;
 mod contract_events;
 mod decode;

@@ -11,8 +11,12 @@ use proptest::prelude::*;
 fn session() -> Session {
     let config = Config { max_queue_size: 7, registration_timeout: Time::secs(3), ..Config::default() };
     Session::new(
-        FlowMount::new(config, MountContext { values_per_session: 1000, sources: 1 }, &mut Renderings::default())
-            .shared,
+        FlowMount::new(
+            config,
+            MountContext { values_per_session: 1000, sources: 1, waiting_changes: 16 },
+            &mut Renderings::default(),
+        )
+        .shared,
     )
 }
 

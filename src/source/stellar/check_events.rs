@@ -1,7 +1,8 @@
 //! What the RPC would refuse of a Stellar source's event filters, found before it is asked.
 
-use super::tree::Step;
-use crate::source::stellar::{Config, EventFilter, Mode};
+use super::{Config, EventFilter, Mode};
+use crate::config::Finding;
+use crate::config::tree::Step;
 use std::ops::RangeInclusive;
 use stellar_xdr::{Limits, ReadXdr, ScVal};
 
@@ -14,11 +15,8 @@ const PAGE: RangeInclusive<u32> = 1..=10_000;
 /// No topic is nested deeper; a text that says so is hostile or a mistake.
 const DEPTH: u32 = 64;
 
-/// A path below the source's `config`, and what is wrong there.
-pub type Problem = (Vec<Step>, String);
-
 /// Everything that is wrong, in the order of the settings.
-pub fn problems(config: &Config) -> Vec<Problem> {
+pub fn problems(config: &Config) -> Vec<Finding> {
     let mut problems = Vec::new();
     let path = || vec![Step::from("filters")];
     if config.mode != Mode::Events && !config.filters.is_empty() {
@@ -42,7 +40,7 @@ fn too_many(count: usize, what: &str, most: usize) -> String {
     format!("has {count} {what}, and an RPC takes {most}; remove some, or make another source for them")
 }
 
-fn of_filter(filter: &EventFilter) -> Vec<Problem> {
+fn of_filter(filter: &EventFilter) -> Vec<Finding> {
     let mut problems = Vec::new();
     if let Some(kinds) = &filter.r#type
         && !kinds.split(',').all(|kind| ["contract", "system"].contains(&kind))
@@ -71,7 +69,7 @@ fn of_filter(filter: &EventFilter) -> Vec<Problem> {
     problems
 }
 
-fn of_pattern(pattern: &[String]) -> Vec<Problem> {
+fn of_pattern(pattern: &[String]) -> Vec<Finding> {
     let segments = match pattern {
         [] => return vec![(Vec::new(), "is empty; write `[\"**\"]` for any topics".to_owned())],
         [segments @ .., last] if last == "**" => segments,
