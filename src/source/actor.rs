@@ -86,7 +86,7 @@ pub struct Stop;
 pub fn start(settings: Settings, broker: Recipient<Append>) -> SourceHandle {
     let status = SourceStatus::new(settings.number, &settings.name);
     let arbiter = Arbiter::new().handle();
-    let thread = thread_name(&settings.name);
+    let thread = thread_name("src-", &settings.name);
     arbiter.spawn_fn(move || {
         // A thread without its name works as well.
         let _ = rustix::thread::set_name(&thread);
@@ -96,9 +96,9 @@ pub fn start(settings: Settings, broker: Recipient<Append>) -> SourceHandle {
     SourceHandle { addr, status, arbiter }
 }
 
-/// `src-<name>`, as much of it as fits.
-fn thread_name(source: &str) -> std::ffi::CString {
-    let mut name = String::from("src-");
+/// A thread's name, as much of it as fits.
+pub(super) fn thread_name(prefix: &str, source: &str) -> std::ffi::CString {
+    let mut name = String::from(prefix);
     for letter in source.chars().filter(|letter| *letter != '\0') {
         if name.len() + letter.len_utf8() > THREAD_NAME {
             break;

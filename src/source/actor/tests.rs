@@ -335,7 +335,7 @@ async fn the_wrong_network_is_refused() {
 
 #[test]
 fn thread_names_fit() {
-    assert_eq!(thread_name("stellar-main").to_bytes(), b"src-stellar-mai");
-    assert_eq!(thread_name("aaaaaaaaaaéé").to_bytes(), b"src-aaaaaaaaaa");
-    assert_eq!(thread_name("a\0b").to_bytes(), b"src-ab");
+    assert_eq!(thread_name("src-", "stellar-main").to_bytes(), b"src-stellar-mai");
+    assert_eq!(thread_name("src-", "aaaaaaaaaaéé").to_bytes(), b"src-aaaaaaaaaa");
+    assert_eq!(thread_name("src-", "a\0b").to_bytes(), b"src-ab");
 }
