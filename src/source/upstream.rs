@@ -182,3 +182,6 @@ impl Handler<CallUpstream> for UpstreamActor {
         self.pump(ctx);
     }
 }
+
+#[cfg(test)]
+mod tests;
