@@ -55,6 +55,8 @@ settings! {
         pub limits: Limits,
         /// Recent ledgers, kept in memory for clients that are slow, late or coming back.
         pub history: History,
+        /// How fast a source that is behind reads.
+        pub catch_up: CatchUp,
         /// How the process ends.
         pub drain: Drain,
         /// The listener for operators: /livez, /readyz and /metrics.
@@ -171,6 +173,18 @@ settings! {
         /// Memory for the recent ledgers of each source. Default 256MiB: many ledgers more than
         /// a client's restart takes, on a small machine.
         pub budget: Size = Size::mib(256),
+    }
+}
+
+settings! {
+    /// The pace of catching up.
+    pub struct CatchUp {
+        /// Bytes of ledgers in a second, as they stand in memory. Default 8MiB: some ten busy ledgers, which every
+        /// client on a fast line takes as they come.
+        pub bytes: Size = Size::mib(8),
+        /// Ledgers in a second. Default 20: an hour of ledgers in a minute, and no flood for clients and node. Raise it
+        /// for a chain that closes more in a second.
+        pub ledgers: u32 = 20,
     }
 }
 

@@ -182,7 +182,7 @@ impl Server {
                     name: name.clone(),
                     ledger: settings.ledger.clone(),
                     state_dir: config.state_dir.clone(),
-                    catch_up_rate: source::CatchUpRate::default(),
+                    catch_up: config.catch_up.clone(),
                 };
                 source::start(settings, broker.clone().recipient())
             })

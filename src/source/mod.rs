@@ -33,7 +33,7 @@ mod testing;
 mod upstream;
 pub mod xrpl;
 
-pub use actor::{CatchUpRate, Settings, Source, SourceHandle, Stop, start};
+pub use actor::{Settings, Source, SourceHandle, Stop, start};
 pub use checkpoint::{Checkpoint, Store as CheckpointStore};
 pub use error::SourceError;
 pub use probe::{Found, LONGEST_PROBE, Probe};
