@@ -43,6 +43,8 @@ pub struct Manners {
     pub one_source: bool,
     /// The one family of ledgers that it shows; `None`: any.
     pub only: Option<Family>,
+    /// Whether its clients may call the ledger's RPC ([`Action::Call`]).
+    pub calls: bool,
     /// Whether the mount's path is the one WebSocket path, nothing below it.
     pub claims_path_alone: bool,
 }

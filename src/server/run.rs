@@ -11,11 +11,11 @@ use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings, Revok
 use crate::config::Config;
 use crate::dialect::{self, DialectConfig, Mount, MountContext};
 use crate::session::{SessionLimits, Shared};
-use crate::source::{self, RECENT, SourceHandle, SourceStatus};
-use actix::{Actor, Addr, Arbiter, Recipient};
+use crate::source::{self, CallLimits, RECENT, SourceHandle, SourceStatus, UpstreamActor};
+use actix::{Actor, Addr, Arbiter, ArbiterHandle, Recipient};
 use actix_server::{Server as HttpServer, ServerHandle};
 use actix_web::App;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU16;
@@ -67,6 +67,7 @@ pub struct Server {
     clients: ServerHandle,
     operators: ServerHandle,
     broker: Arbiter,
+    upstreams: Vec<ArbiterHandle>,
     deadline: Duration,
     mounts: Vec<Mounts>,
     certificates: Vec<Arc<Certificate>>,
@@ -112,6 +113,7 @@ impl Server {
         };
         let limits = &config.limits;
         let workers = config.worker_threads();
+        let (upstreams, upstream_threads) = upstreams(config, &mounts, &metrics);
         let shared = Arc::new(Shared {
             history,
             renderings,
@@ -129,6 +131,7 @@ impl Server {
                 all.sort_by_key(|mount| mount.number);
                 all.iter().map(|mount| mount.dialect.manners().name).collect()
             },
+            upstreams,
             broker: broker.clone(),
             metrics: metrics.clone(),
             routers: Mutex::default(),
@@ -179,7 +182,7 @@ impl Server {
                     name: name.clone(),
                     ledger: settings.ledger.clone(),
                     state_dir: config.state_dir.clone(),
-                    catch_up_rate: source::CatchUpRate::default(),
+                    catch_up: config.catch_up.clone(),
                 };
                 source::start(settings, broker.clone().recipient())
             })
@@ -202,6 +205,7 @@ impl Server {
             clients: clients_handle,
             operators,
             broker: broker_thread,
+            upstreams: upstream_threads,
             deadline: config.drain.deadline.0,
             mounts,
             certificates: certificates.into_iter().flatten().collect(),
@@ -268,8 +272,39 @@ impl Server {
         }
         self.clients.stop(true).await;
         self.operators.stop(false).await;
+        for upstream in &self.upstreams {
+            upstream.stop();
+        }
         self.broker.stop();
     }
+}
+
+/// By source: what answers clients' own calls, where a mount's dialect has such calls. And the threads of all.
+fn upstreams(
+    config: &Config,
+    mounts: &[Mounts],
+    metrics: &Arc<Metrics>,
+) -> (Vec<Option<Addr<UpstreamActor>>>, Vec<ArbiterHandle>) {
+    let calling = mounts.iter().flat_map(|mounts| mounts.iter()).filter(|mount| mount.dialect.manners().calls);
+    let called: HashSet<_> = calling.filter_map(|mount| mount.sources.first().copied()).collect();
+    let limits = &config.limits;
+    let call_limits = CallLimits {
+        of_session: limits.calls_of_session as usize,
+        running: limits.calls as usize,
+        waiting: limits.calls_waiting as usize,
+        timeout: limits.call_timeout.0,
+    };
+    let mut threads = Vec::new();
+    let addresses = config.sources.0.iter().enumerate().map(|(number, (name, settings))| {
+        called.contains(&(number as u16)).then(|| {
+            let (ledger, largest) = (settings.ledger.clone(), limits.call_bytes.bytes());
+            let build = move || source::upstream(&ledger, largest);
+            let (address, thread) = UpstreamActor::launch(name.as_str().into(), call_limits, metrics.clone(), build);
+            threads.push(thread);
+            address
+        })
+    });
+    (addresses.collect(), threads)
 }
 
 /// A listening socket with a long queue, its port known.
