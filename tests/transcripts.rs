@@ -4,9 +4,9 @@ mod common;
 #[path = "common/transcript.rs"]
 mod transcript;
 
+use bytes::Bytes;
 use common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, frame};
 use common::server::{Devnet, Server, settings_with};
-use bytes::Bytes;
 use ledgercast::broker::{Renderings, StreamEntry};
 use ledgercast::dialect::{
     self, Action, Applied, Call, Change, Dialect, DialectConfig, Input, Lane, MountContext, Opening, Output,
@@ -83,12 +83,12 @@ impl Bare {
             return Err("the connection is closed already".to_owned());
         }
         let mut output = Output::default();
+        let mut released = false;
         self.session.handle(input, self.now, &mut output);
         for action in output.actions {
             assert!(!self.closed, "an action after the close");
             match action {
-                // A change that is held is not waited for.
-                Action::Send(Lane::Ordered, frames) if !self.waiting.is_empty() => {
+                Action::Send(Lane::Ordered, frames) if self.is_waited_for() => {
                     self.waiting.push_back(Waiting::Answer(frames));
                 }
                 Action::Send(_, frames) => self.frames(&frames),
@@ -97,6 +97,7 @@ impl Bare {
                 Action::Release(release) => {
                     assert!(std::mem::take(&mut self.held), "a release without a hold");
                     self.frames(&release.answer);
+                    released = true;
                 }
                 Action::Call(call) => {
                     assert!(self.unanswered.insert(call.number), "two calls of one number");
@@ -110,7 +111,20 @@ impl Bare {
                 }
             }
         }
+        if released {
+            self.go_on();
+            self.input(Input::Applied)?;
+        }
         Ok(())
+    }
+
+    /// Whether something is ahead that answers wait for: a change that comes first, or anything behind it.
+    fn is_waited_for(&self) -> bool {
+        match self.waiting.front() {
+            None => false,
+            Some(Waiting::Hold) => self.waiting.len() > 1,
+            Some(_) => true,
+        }
     }
 
     fn applied(&mut self, dropped: u64) -> Result<(), String> {
@@ -126,7 +140,7 @@ impl Bare {
         if let Some(answer) = (change.answer)(&Applied { dropped, ledger: self.ledger.clone() }) {
             self.frames(&answer);
         }
-        self.waited_for();
+        self.go_on();
         self.input(Input::Applied)
     }
 
@@ -135,14 +149,19 @@ impl Bare {
             return Err("no hold was asked for".to_owned());
         }
         self.held = true;
-        self.waited_for();
+        self.go_on();
         self.input(Input::Held(&Applied { dropped: 0, ledger: self.ledger.clone() }))
     }
 
-    /// Answers up to the next change go out.
-    fn waited_for(&mut self) {
-        while let Some(Waiting::Answer(_)) = self.waiting.front() {
-            if let Some(Waiting::Answer(frames)) = self.waiting.pop_front() {
+    /// Answers up to the next change go out; a hold is none.
+    fn go_on(&mut self) {
+        loop {
+            let at = usize::from(matches!(self.waiting.front(), Some(Waiting::Hold)));
+            match self.waiting.get(at) {
+                Some(Waiting::Answer(_)) => {}
+                _ => return,
+            }
+            if let Some(Waiting::Answer(frames)) = self.waiting.remove(at) {
                 self.frames(&frames);
             }
         }
@@ -151,9 +170,7 @@ impl Bare {
     fn not_taken(&mut self) -> Result<(), String> {
         let last = self.waiting.iter().rposition(|it| !matches!(it, Waiting::Answer(_)));
         self.waiting.remove(last.ok_or("no change of subscription was asked for")?);
-        if !self.waiting.iter().any(|it| !matches!(it, Waiting::Answer(_))) {
-            self.waited_for();
-        }
+        self.go_on();
         self.input(Input::TooManyChanges)
     }
 

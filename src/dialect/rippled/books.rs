@@ -70,9 +70,7 @@ impl Side {
         let currency = currency(&name).ok_or(of_currency)?.into_owned();
         let issuer = fields.issuer.and_then(text).ok_or(of_issuer)?;
         match account_id(&issuer) {
-            Some(account) if account != NO_ACCOUNT && account != [0; 20] => {
-                Ok(Side { currency, issuer: Some(issuer) })
-            }
+            Some(account) if account != NO_ACCOUNT && account != [0; 20] => Ok(Side { currency, issuer: Some(issuer) }),
             _ => Err(of_issuer),
         }
     }

@@ -171,8 +171,8 @@ mod tests {
     fn settings_have_defaults_and_no_unknown_keys() {
         let read = |text| serde_json::from_str::<Config>(text);
         assert_eq!(read("{}").unwrap(), Config::default());
-        let set =
-            read(r#"{"proxied":["fee"],"forwarded":true,"duplicates":"per-subscription","max_message":"1KiB"}"#).unwrap();
+        let set = read(r#"{"proxied":["fee"],"forwarded":true,"duplicates":"per-subscription","max_message":"1KiB"}"#)
+            .unwrap();
         let (duplicates, max_message) = (Duplicates::PerSubscription, Size::kib(1));
         assert_eq!(set, Config { proxied: vec!["fee".to_owned()], forwarded: true, duplicates, max_message });
         assert!(read(r#"{"proxy":[]}"#).is_err());

@@ -41,7 +41,7 @@ pub(super) struct Session {
 /// What is under way.
 #[derive(Default)]
 struct Busy {
-    /// Changes of subscription that have not taken effect yet.
+    /// Changes of subscription, holds among them, that have not taken effect yet.
     changes: usize,
     /// What was before the last change or hold that was asked for.
     before: Option<Before>,
@@ -128,6 +128,7 @@ impl Session {
             let before = self.before(text);
             let busy = self.busy();
             busy.before = Some(before);
+            busy.changes += 1;
             busy.snapshot = Some(Snapshot::new(text, wants, version, tells_ledger, asked.questions));
             output.actions.push(Action::Hold);
         }
@@ -184,9 +185,8 @@ impl Session {
     fn not_taken(&mut self, output: &mut Output) {
         let busy = self.busy();
         let Some(Before { wants, version, request }) = busy.before.take() else { return };
-        if busy.snapshot.take().is_none() {
-            busy.changes = busy.changes.saturating_sub(1);
-        }
+        busy.snapshot = None;
+        busy.changes = busy.changes.saturating_sub(1);
         (self.wants, self.version) = (wants, version);
         let header = Request::read(&request).map(|request| Header::of(&request)).unwrap_or_default();
         output.ordered_text(&answer::error(&header, TOO_MANY_CHANGES, &request));
@@ -219,8 +219,7 @@ impl Session {
 
     fn held(&mut self, applied: &Applied, now: Duration, output: &mut Output) {
         let busy = self.busy();
-        // It took its turn: nothing before it is under way any more.
-        (busy.changes, busy.before) = (0, None);
+        busy.before = None;
         let Some(snapshot) = &mut busy.snapshot else { return };
         match newest(applied) {
             Some((index, ledger)) => {
