@@ -133,7 +133,7 @@ impl Show for Mount {
         let (name, config) = dialect(&self.dialect);
         let entry = |key: &'static str, doc, value| Entry { key: key.into(), doc, value };
         Shown::Section(vec![
-            entry("dialect", &[" The protocol of the clients: `flow`."], Shown::text(name)),
+            entry("dialect", &[" The protocol of the clients: `flow` or `rippled`."], Shown::text(name)),
             entry(
                 "path",
                 &[" Where they connect; begins with `/`. The longest path that fits wins. Default /ws."],
@@ -316,6 +316,7 @@ mod tests {
         look("", Config::default().show());
         look("listener", Listener::default().show());
         look("flow", flow::Config::default().show());
+        look("rippled", crate::dialect::rippled::Config::default().show());
         look("stellar_rpc", stellar::Config::default().show());
     }
 

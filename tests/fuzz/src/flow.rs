@@ -51,7 +51,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn open(config: &Config, values_per_session: usize) -> Box<dyn Dialect> {
-    let context = MountContext { values_per_session, sources: 1, ..MountContext::default() };
+    let context = MountContext { values_per_session, sources: 1, waiting_changes: WAITING_CHANGES, ..MountContext::default() };
     let mount = FlowMount::new(config.clone(), context, &mut Renderings::default());
     mount.open(Opening { below: "", query: "" }).expect("at the path itself")
 }
@@ -150,6 +150,7 @@ impl Conversation {
                     self.waiting.push_back(change);
                 }
                 Action::Alarm(_) => {}
+                Action::Hold | Action::Release(_) | Action::Call(_) => panic!("Flow calls nobody"),
                 Action::Close { code, reason } => {
                     assert!((1000..5000).contains(&code) && reason.len() <= 123);
                     self.closed = true;
