@@ -59,6 +59,7 @@ impl Bare {
             values_per_session: limit("values_per_session", VALUES_PER_SESSION),
             sources: 1,
             waiting_changes: limit("waiting_changes", WAITING_CHANGES),
+            ..MountContext::default()
         };
         let mount = dialect::build(&config, context, &mut Renderings::default());
         let session = mount.open(Opening { below: "", query: "" }).expect("a session at the mount's own path");

@@ -18,7 +18,7 @@ const FIRST: RenderingId = RenderingId(0);
 const SECOND: RenderingId = RenderingId(1);
 
 fn session_with(config: Config) -> Session {
-    let context = MountContext { values_per_session: 1000, sources: 1, waiting_changes: 16 };
+    let context = MountContext { values_per_session: 1000, sources: 1, waiting_changes: 16, ..MountContext::default() };
     Session::new(RippledMount::new(config, context, &mut Renderings::default()).shared)
 }
 
