@@ -217,6 +217,10 @@ impl Upstream for XrplUpstream {
             }
         })
     }
+
+    fn remembers(&self, method: &str) -> bool {
+        REMEMBERED.contains(&method)
+    }
 }
 
 #[cfg(test)]

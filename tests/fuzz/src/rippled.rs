@@ -50,7 +50,8 @@ pub fn run(data: &[u8]) {
     let config: Config = serde_json::from_slice(&setting(b"@config ")).unwrap_or_default();
     let limits: Value = serde_json::from_slice(&setting(b"@limits ")).unwrap_or_default();
     let values_per_session = limits["values_per_session"].as_u64().map_or(20, |limit| limit as usize);
-    let context = MountContext { values_per_session, sources: 1, waiting_changes: WAITING_CHANGES };
+    let context =
+        MountContext { values_per_session, sources: 1, waiting_changes: WAITING_CHANGES, ..MountContext::default() };
     let mount = RippledMount::new(config, context, &mut Renderings::default());
     let mut conversation = Conversation {
         session: mount.open(Opening { below: "", query: "" }).expect("at the path itself"),
