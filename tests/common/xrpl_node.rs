@@ -1,6 +1,6 @@
 //! A server of the XRP Ledger by a script: it gives the ledgers that a test hands it, and misbehaves when told to.
 
-use super::pause;
+use crate::common::pause;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -48,7 +48,6 @@ struct State {
     fault: Option<Fault>,
     /// Methods that the fault is for; empty: all.
     only: Vec<&'static str>,
-    calls: BTreeMap<String, u64>,
 }
 
 /// The server.
@@ -93,11 +92,6 @@ impl Node {
         let mut state = self.state.lock().unwrap();
         (state.fault, state.only) = (fault, only.to_vec());
     }
-
-    /// How often a method was called.
-    pub fn calls(&self, method: &str) -> u64 {
-        self.state.lock().unwrap().calls.get(method).copied().unwrap_or(0)
-    }
 }
 
 impl Drop for Node {
@@ -123,8 +117,7 @@ fn connection(mut socket: TcpStream, state: &Mutex<State>) {
     while let Some(request) = request(&mut socket, &mut read) {
         let method = request["method"].as_str().unwrap_or_default().to_owned();
         let (fault, result) = {
-            let mut state = state.lock().unwrap();
-            *state.calls.entry(method.clone()).or_default() += 1;
+            let state = state.lock().unwrap();
             let fault = state.fault.filter(|_| state.only.is_empty() || state.only.contains(&method.as_str()));
             (fault, answer(&state, &method, &request["params"][0], fault))
         };
