@@ -19,7 +19,7 @@ const MAX_BYTES: usize = 128 << 20;
 const FIRST: u32 = 1_000;
 
 /// The network's state: written by the ticker alone, read by every request.
-pub(in crate::devnet) struct Network {
+pub(super) struct Network {
     pub world: World,
     contents: Contents,
     /// Ledgers kept at most.
