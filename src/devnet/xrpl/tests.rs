@@ -351,9 +351,9 @@ fn the_mixture_has_everything_that_a_reader_must_know() {
 
 #[test]
 fn no_balance_leaves_the_sixteen_digits() {
-    let network = filled(Network::new(2, 4, Contents::Mixed { events: 150 }, 3), 400);
+    let network = filled(Network::new(2, 4, Contents::Mixed { events: 60 }, 3), 150);
     let view = network.view();
-    assert_eq!((view.oldest().index, view.latest().index), (FIRST + 397, FIRST + 399));
+    assert_eq!((view.oldest().index, view.latest().index), (FIRST + 147, FIRST + 149));
     let state = view.state_at(view.latest().index);
     let (mut entries, mut offers) = (0, 0);
     for (_, entry) in state.entries_from([0; 32]) {
