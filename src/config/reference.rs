@@ -317,6 +317,7 @@ mod tests {
         look("listener", Listener::default().show());
         look("flow", flow::Config::default().show());
         look("stellar_rpc", stellar::Config::default().show());
+        look("xrpl_rpc", crate::source::xrpl::Config::default().show());
     }
 
     #[test]
