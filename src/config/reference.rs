@@ -318,6 +318,7 @@ mod tests {
         look("flow", flow::Config::default().show());
         look("rippled", crate::dialect::rippled::Config::default().show());
         look("stellar_rpc", stellar::Config::default().show());
+        look("xrpl_rpc", crate::source::xrpl::Config::default().show());
     }
 
     #[test]

@@ -18,6 +18,8 @@
 
 #[cfg(test)]
 mod on_stellar;
+#[cfg(test)]
+mod on_xrpl;
 mod price;
 mod register;
 mod render;

@@ -47,11 +47,18 @@ pub struct ClosedLedger {
     pub close_time_iso: Box<str>,
     /// In order.
     pub transactions: Vec<Applied>,
+    /// All drops that there are after it, where the header tells.
+    pub total_coins: Option<u64>,
     /// Bytes of the answer.
     pub bytes: usize,
 }
 
 impl ClosedLedger {
+    /// What its transactions paid in fees, which are burnt.
+    pub fn burnt(&self) -> u64 {
+        self.transactions.iter().fold(0, |sum, applied| sum.saturating_add(applied.fee))
+    }
+
     /// Its close time as Unix seconds.
     pub fn closed_at(&self) -> i64 {
         i64::from(self.close_time) + EPOCH
@@ -65,6 +72,8 @@ pub struct Applied {
     pub index: u32,
     /// Its hash.
     pub hash: Hash,
+    /// Drops that it offered as its fee.
+    pub fee: u64,
     /// Its own fields as API version 2 shows them.
     pub tx_json: Box<str>,
     /// A Payment's `DeliverMax`.
@@ -112,6 +121,8 @@ struct Header<'a> {
     #[serde(borrow)]
     close_time_iso: Option<Cow<'a, str>>,
     closed: Option<bool>,
+    #[serde(borrow)]
+    total_coins: Option<Cow<'a, str>>,
     #[serde(borrow)]
     transactions: Option<Vec<&'a RawValue>>,
 }
@@ -176,6 +187,7 @@ pub fn ledger(result: &str, asked: u32) -> Result<Answered, Reason> {
             None => iso(close_time),
         },
         transactions,
+        total_coins: header.total_coins.and_then(|coins| coins.parse().ok()),
         bytes: result.len(),
     })))
 }
@@ -221,6 +233,7 @@ fn transaction(entry: &str, ledger: u32, close_time: u32) -> Result<Applied, Rea
     Ok(Applied {
         index: index.ok_or("metadata without TransactionIndex")?,
         hash,
+        fee: own.number("Fee").unwrap_or(0),
         tx_json,
         deliver_max: deliver_max.map(Into::into),
         owner_funds: owner_funds.map(Into::into),

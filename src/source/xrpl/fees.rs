@@ -74,6 +74,7 @@ mod tests {
             let applied = Applied {
                 index: 0,
                 hash: crate::event::Hash([0; 32]),
+                fee: 0,
                 tx_json: r#"{"TransactionType":"SetFee","Account":"rrrrrrrrrrrrrrrrrrrrrhoLvTp"}"#.into(),
                 deliver_max: None,
                 owner_funds: None,

@@ -82,13 +82,12 @@ fn transaction(ledger: u32, view: &View<'_>, results: Results<'_>, names: &mut N
             subjects.add(names.book_key(&gets, &pays, domain.as_deref()));
         }
     }
-    let fee = view.fields.text("Fee").and_then(|fee| fee.parse::<u64>().ok()).unwrap_or(0);
     let payer = view.fields.text("Delegate").unwrap_or_else(|| view.account.clone());
     let body = Transaction {
         source_account: names.name(&view.account),
         fee_account: names.name(&payer),
         successful: view.successful(),
-        fee_charged: Amount::from_units(fee.into(), 0),
+        fee_charged: Amount::from_units(applied.fee.into(), 0),
         operation_count: 1,
         memo: memo(&view.fields),
         application_order: applied.index.saturating_add(1),

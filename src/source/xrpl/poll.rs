@@ -13,7 +13,7 @@ use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, SourceError}
 use continuity::Missing;
 use futures_util::StreamExt;
 use serde_json::json;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ const FEES_AGE: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_millis(250);
 /// A newest ledger older than this: the server's head has stopped.
 pub(super) const STALLED: u64 = 20;
+/// What of the position is kept in the checkpoint beside it.
+const COINS: &str = "total_coins";
 /// Results that nobody told the number of; more are not remembered.
 const UNKNOWN_RESULTS: usize = 256;
 
@@ -62,6 +64,12 @@ pub struct XrplRpc {
     behind_us: Option<(Instant, u32)>,
     /// How often the due ledger did not follow the one delivered last.
     doubts: u32,
+    /// Since when the newest ledger of the network seems to be the one delivered last.
+    waiting: Option<Instant>,
+    /// All drops that there were after the last ledger delivered.
+    coins: Option<u64>,
+    /// How often the due ledger seemed to lack a transaction.
+    incomplete: u32,
     /// Whether it was said that the head has stopped.
     stalled: bool,
 }
@@ -87,6 +95,9 @@ impl XrplRpc {
             missing: None,
             behind_us: None,
             doubts: 0,
+            waiting: None,
+            coins: None,
+            incomplete: 0,
             stalled: false,
         }
     }
@@ -138,7 +149,8 @@ impl XrplRpc {
     async fn open_at(&mut self, checkpoint: Option<Checkpoint>) -> Result<(), SourceError> {
         let head = self.ask_head().await?.clone();
         self.fetched.clear();
-        (self.doubts, self.missing) = (0, None);
+        (self.doubts, self.missing, self.incomplete) = (0, None, 0);
+        self.coins = checkpoint.as_ref().and_then(|checkpoint| checkpoint.counters.get(COINS).copied());
         match checkpoint {
             Some(checkpoint) => {
                 let ledger = u32::try_from(checkpoint.ledger).unwrap_or(u32::MAX - 1);
@@ -176,6 +188,7 @@ impl XrplRpc {
         self.learn_fees().await;
         self.learn_results().await?;
         self.check_parent()?;
+        self.check_fees()?;
         self.deliver()
     }
 
@@ -297,10 +310,11 @@ impl XrplRpc {
             native: Some(Native::new(facts, bytes)),
         };
         self.fees = Some(fees);
+        (self.coins, self.incomplete) = (ledger.total_coins, 0);
         self.last = Some((ledger.index, Some(ledger.hash)));
         self.due = Some(ledger.index.saturating_add(1));
         self.fetched.pop_front();
-        (self.doubts, self.missing, self.behind_us) = (0, None, None);
+        (self.doubts, self.missing, self.behind_us, self.waiting) = (0, None, None, None);
         Ok(Next::Batch(Box::new(batch)))
     }
 
@@ -363,6 +377,10 @@ impl Ledger for XrplRpc {
 
     fn newest(&self) -> Option<u64> {
         self.head.as_ref().map(|head| head.seq.into())
+    }
+
+    fn counters(&self) -> BTreeMap<String, u64> {
+        self.coins.iter().map(|coins| (COINS.to_owned(), *coins)).collect()
     }
 }
 

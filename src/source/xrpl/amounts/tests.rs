@@ -62,7 +62,7 @@ fn every_recorded_amount_is_written_back_as_it_was() {
         let Some(ledger) = recordings::recorded(&format!("ledgers/{file}")) else { return };
         look(&ledger, &mut found);
     }
-    assert!(found > 3000, "{found}");
+    assert!(found > 1500, "{found}");
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn rates_are_rounded_to_nearest() {
     assert_eq!(rate("75.626516003375", "63.022096669479"), "1.200000000000003");
     assert_eq!(rate("0.013432464305", "0.013566788948"), "0.9900990099046391");
     assert_eq!(rate("9223372036854775807", "1"), "9223372036854776e3");
-    assert_eq!(rate("1", "9223372036854775807"), "0.0000000000000000001084202172485504");
+    assert_eq!(rate("1", "9223372036854775807"), "1084202172485504e-34");
     assert_eq!(rate("0", "5"), "0");
     assert_eq!(decimal("5").rate(Decimal::ZERO), None);
 }

@@ -7,6 +7,8 @@ use crate::source::xrpl::server::Head;
 use crate::source::{Next, SourceError};
 use std::time::{Duration, Instant};
 
+/// A ledger that seems to lack a transaction is believed after so many looks.
+const LOOKS: u32 = 6;
 /// A ledger that was named may be on its way for so long; after that it is a hole.
 const GRACE: Duration = Duration::from_secs(20);
 /// Servers behind one name differ by so many ledgers at most: no reset.
@@ -25,10 +27,12 @@ pub(super) struct Missing {
 impl XrplRpc {
     /// The head is before the ledger that is due. Whether there is something to read all the same: after a reset.
     pub(super) fn at_tip(&mut self, due: u32, head: &Head) -> Result<bool, SourceError> {
-        let stalled = head.age.is_some_and(|age| age > STALLED);
+        // Its own word, or what we see: a server that is cut off may not know it.
+        let waiting = self.waiting.get_or_insert_with(Instant::now).elapsed().as_secs();
+        let age = head.age.unwrap_or(0).max(waiting);
+        let stalled = age > STALLED;
         if stalled && !self.stalled {
             let url = self.client()?.shown().to_owned();
-            let age = head.age.unwrap_or(0);
             self.context
                 .status
                 .notice(&format!("{url}: its newest ledger, {}, is {age} s old; still asking", head.seq));
@@ -88,6 +92,7 @@ impl XrplRpc {
                 }
                 // The chain cannot be followed over the gap.
                 (self.due, self.last, self.missing) = (Some(next), Some((last, None)), None);
+                self.coins = None;
                 Ok(Next::NotYet)
             }
             _ => {
@@ -118,6 +123,26 @@ impl XrplRpc {
         Ok(())
     }
 
+    /// A server that cannot read all transactions gives those that it could, and says that all is well. What misses at
+    /// the end of their order shows in the fees alone: each is burnt, so the ledger has as many drops less.
+    pub(super) fn check_fees(&mut self) -> Result<(), SourceError> {
+        let Some(ledger) = self.fetched.front() else { return Ok(()) };
+        let burnt = ledger.burnt();
+        let less =
+            self.coins.zip(ledger.total_coins).and_then(|(before, after)| before.checked_sub(after)).unwrap_or(0);
+        if burnt >= less {
+            return Ok(());
+        }
+        let reason = format!("ledger {}: {less} drops were burnt, its transactions paid {burnt}", ledger.index);
+        self.incomplete += 1;
+        if self.incomplete < LOOKS {
+            return Err(self.malformed("ledger", format!("{reason}; at least one is missing")));
+        }
+        // Every server says the same: something else burns drops now.
+        self.context.status.notice(&format!("{reason}; it is taken all the same, after {LOOKS} looks"));
+        Ok(())
+    }
+
     /// Whether to begin anew is for a person to say, unless the settings do. Until then it is looked at again, and
     /// goes on by itself where the ledger delivered last is followed again.
     fn may_reset(&self, reason: String) -> Result<(), SourceError> {
@@ -137,7 +162,7 @@ impl XrplRpc {
             reason,
         });
         self.epoch += 1;
-        (self.last, self.due) = (None, Some(start));
+        (self.last, self.due, self.coins) = (None, Some(start), None);
         (self.behind_us, self.missing, self.doubts) = (None, None, 0);
     }
 }
