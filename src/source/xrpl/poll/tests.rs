@@ -1,9 +1,10 @@
 use super::*;
+use crate::config::CatchUp;
 use crate::event::{Body, ContinuityKind, EventKind};
 use crate::source::settings::{OnGap, OnReset};
 use crate::source::testing::{Got, Reply, Taker, serve};
 use crate::source::xrpl::testing::{Chain, Fault, Node, Shape, SharedNode};
-use crate::source::{CatchUpRate, LedgerConfig, Settings, SourceHandle, SourceStatus, start};
+use crate::source::{LedgerConfig, Settings, SourceHandle, SourceStatus, start};
 use actix::Actor;
 use std::path::Path;
 
@@ -36,7 +37,7 @@ impl Setup {
             name: "test".into(),
             ledger: LedgerConfig::XrplRpc(self.config.clone()),
             state_dir: state_dir.map(Path::to_owned),
-            catch_up_rate: CatchUpRate { ledgers: 1000, ..CatchUpRate::default() },
+            catch_up: CatchUp { ledgers: 1000, ..CatchUp::default() },
         };
         start(settings, Taker { got: self.got.clone(), delay: Duration::ZERO }.start().recipient())
     }
