@@ -6,7 +6,7 @@ mod transcript;
 
 use bytes::Bytes;
 use common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, frame};
-use common::server::{Devnet, Server, settings_with};
+use common::server::{Devnet, Server, settings_of};
 use ledgercast::broker::{Renderings, StreamEntry};
 use ledgercast::dialect::{
     self, Action, Applied, Call, Change, Dialect, DialectConfig, Input, Lane, MountContext, Opening, Output,
@@ -382,14 +382,15 @@ fn bare() {
 #[test]
 fn through_a_socket() {
     // A quarter of an hour between ledgers: no event comes between the lines.
-    let devnet = Devnet::start("0.001", 1);
+    let devnets = [("flow", "stellar"), ("rippled", "xrpl")];
+    let devnets = devnets.map(|(dialect, ledger)| (dialect, ledger, Devnet::of_ledger(ledger, "0.001", 1)));
     let mut by_settings: BTreeMap<String, Vec<Transcript>> = BTreeMap::new();
     for (dialect, transcript) in transcripts() {
-        // The devnet has no face of the XRP Ledger yet, so a mount of rippled would have no source.
-        if !transcript.bare_only && dialect != "rippled" {
-            assert_eq!(dialect, "flow", "say here how a mount of {dialect} is set up");
-            let limits = format!("limits: {}", transcript.limits);
-            let settings = settings_with(devnet.address, &transcript.config.to_string(), &limits);
+        if !transcript.bare_only {
+            let found = devnets.iter().find(|(of, ..)| *of == dialect);
+            let (_, ledger, devnet) = found.unwrap_or_else(|| panic!("say here which ledger is for {dialect}"));
+            let (config, limits) = (transcript.config.to_string(), format!("limits: {}", transcript.limits));
+            let settings = settings_of(&format!("{ledger}_rpc"), devnet.address, &dialect, &config, &limits);
             by_settings.entry(settings).or_default().push(transcript);
         }
     }

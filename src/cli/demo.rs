@@ -22,7 +22,11 @@ pub fn config(ledgers: Ledgers, bind: Bind, admin: Bind) -> Config {
         poll_interval: Time::millis(200),
         ..stellar::Config::default()
     };
-    let xrpl = xrpl::Config { rpc_url: Some(RpcUrl(ledgers.xrpl)), ..xrpl::Config::default() };
+    let xrpl = xrpl::Config {
+        rpc_url: Some(RpcUrl(ledgers.xrpl)),
+        poll_interval: Time::millis(200),
+        ..xrpl::Config::default()
+    };
     let source = |name: &str, ledger| (name.to_owned(), SourceConfig { ledger });
     let mount = |dialect, path: String, source: &str| Mount {
         dialect,
@@ -62,7 +66,13 @@ mod tests {
 
     #[test]
     fn the_files_of_real_networks_are_good() {
-        parse("stellar-testnet.yaml", include_str!("../../config/stellar-testnet.yaml")).unwrap();
-        parse("stellar-pubnet.yaml", include_str!("../../config/stellar-pubnet.yaml")).unwrap();
+        for (name, text) in [
+            ("stellar-testnet.yaml", include_str!("../../config/stellar-testnet.yaml")),
+            ("stellar-pubnet.yaml", include_str!("../../config/stellar-pubnet.yaml")),
+            ("xrpl-testnet.yaml", include_str!("../../config/xrpl-testnet.yaml")),
+            ("xrpl-mainnet.yaml", include_str!("../../config/xrpl-mainnet.yaml")),
+        ] {
+            parse(name, text).unwrap();
+        }
     }
 }

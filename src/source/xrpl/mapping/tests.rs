@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// The events of a kind of one transaction.
-fn of_transaction<'a>(events: &'a [Event], kind: EventKind, order: u32) -> impl Iterator<Item = &'a Event> {
+fn of_transaction(events: &[Event], kind: EventKind, order: u32) -> impl Iterator<Item = &Event> {
     events.iter().filter(move |event| event.kind == kind && event.place.transaction == order)
 }
 
@@ -12,7 +12,7 @@ fn keys<'a>(event: &'a Event, prefix: &str) -> BTreeSet<&'a str> {
     event.subjects.iter().filter_map(|key| key.strip_prefix(prefix)).collect()
 }
 
-fn texts<'a>(list: &'a Value) -> BTreeSet<&'a str> {
+fn texts(list: &Value) -> BTreeSet<&str> {
     list.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect()
 }
 
