@@ -149,13 +149,13 @@ fn tls_and_tokens() {
     let url = format!("wss://localhost:{}/ws", server.clients.port());
     let few = ["--url", &url, "--clients", "4", "--ramp", "100ms", "--duration", "2s", "--assert", ALL_IS_WELL];
     let ended = |more: &[&str]| run(&[&few[..], more].concat());
-    let (code, out, error) = ended(&["--ca", &file("cert.pem"), "--token", TOKEN]);
+    let (code, out, error) = ended(&["--ca", &file("cert.pem"), "--token-file", &file("tokens")]);
     assert_eq!((code, error.as_str()), (0, ""), "{out}");
-    let (code, out, error) = ended(&["--insecure", "--token", TOKEN]);
+    let (code, out, error) = ended(&["--insecure", "--token-file", &file("tokens")]);
     assert_eq!((code, error.as_str()), (0, ""), "{out}");
     let (code, _, error) = ended(&["--insecure"]);
     assert!(code == 1 && error.contains("refused with 401"), "{error}");
-    assert_eq!(ended(&["--token", TOKEN]).0, 1, "nobody vouches for the certificate");
+    assert_eq!(ended(&["--token-file", &file("tokens")]).0, 1, "nobody vouches for the certificate");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn wrong_arguments_are_told() {
         (&["--ramp", "soon"], "30s"),
         (&["--admin", "http://192.0.2.1:9090"], "on this machine"),
         (&["--ca", "x", "--insecure"], "cannot be used with"),
-        (&["--token", "a b"], "no blanks"),
+        (&["--token-file", "no/such/file"], "cannot be read"),
     ] {
         let (code, out, error) = run(arguments);
         assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {error}");

@@ -83,11 +83,12 @@ pub fn measure(workload: &Workload, contender: Contender, recorded: &[Vec<String
 
     let (counted, load) = (program.counted(), kernel::load());
     let before = Moment::now(&program, &clients);
-    let mut posted = program.posted_lately();
+    let (mut posted, mut served) = (program.posted_lately(), program.served_lately());
     for _ in 0..workload.seconds {
         pause(Duration::from_secs(1));
         // The server forgets soon.
         posted.extend(program.posted_lately());
+        served.extend(program.served_lately());
     }
     let after = Moment::now(&program, &clients);
     pause(SETTLE);
@@ -95,6 +96,7 @@ pub fn measure(workload: &Workload, contender: Contender, recorded: &[Vec<String
     figures.extend(each(program.memory()).map(|memory| ("memory_after", memory)));
     figures.insert("load", load);
     posted.extend(program.posted_lately());
+    served.extend(program.served_lately());
     let failed = clients.failed();
     posted.extend(program.end());
     let streams = clients.stop();
@@ -124,10 +126,19 @@ pub fn measure(workload: &Workload, contender: Contender, recorded: &[Vec<String
         figures.insert("devnet_us_per_ledger", (after.devnet - before.devnet) as f64 / 1e3 / ledgers);
     }
     let window = Window { workload, posted: &posted, from: before.nanos, to: after.nanos };
-    window.latencies(&streams, &mut figures);
+    window.latencies(&streams, &posted, &FROM_POST, &mut figures);
+    window.latencies(&streams, &served, &FROM_RPC, &mut figures);
     window.losses(&streams, &mut figures);
     figures
 }
+
+/// Names of figures, and which share of the latencies each is.
+type Latencies = [(&'static str, f64); 4];
+
+/// From the source's post.
+const FROM_POST: Latencies = [("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99), ("p999_ms", 0.999)];
+/// From the RPC's first serving: with the source's reading and decoding.
+const FROM_RPC: Latencies = [("rpc_p50_ms", 0.5), ("rpc_p90_ms", 0.9), ("rpc_p99_ms", 0.99), ("rpc_p999_ms", 0.999)];
 
 /// The ledgers that count.
 struct Window<'a> {
@@ -144,14 +155,16 @@ impl Window<'_> {
         (self.from..self.to).contains(&nanos).then_some(nanos)
     }
 
-    /// From the post to the read of a ledger's last event.
-    fn latencies(&self, streams: &[Vec<Seen>], figures: &mut Figures) {
-        let seen = streams.iter().flatten();
-        let latency = |seen: &Seen| Some(seen.read_nanos.saturating_sub(self.posted(seen.ledger)?));
-        let mut sorted: Vec<u64> = seen.filter_map(latency).collect();
+    /// From these moments of the ledgers that count to the read of a ledger's last event. Nothing where there are none.
+    fn latencies(&self, streams: &[Vec<Seen>], since: &HashMap<u64, u64>, names: &Latencies, figures: &mut Figures) {
+        let latency = |seen: &Seen| {
+            self.posted(seen.ledger)?;
+            Some(seen.read_nanos.saturating_sub(*since.get(&u64::from(seen.ledger))?))
+        };
+        let mut sorted: Vec<u64> = streams.iter().flatten().filter_map(latency).collect();
         sorted.sort_unstable();
-        for (name, share) in [("p50_ms", 0.5), ("p90_ms", 0.9), ("p99_ms", 0.99), ("p999_ms", 0.999)] {
-            figures.insert(name, percentile(&sorted, share));
+        if !sorted.is_empty() {
+            figures.extend(names.iter().map(|(name, share)| (*name, percentile(&sorted, *share))));
         }
     }
 

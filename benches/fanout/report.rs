@@ -125,13 +125,15 @@ impl Goal {
 }
 
 /// The columns of the table: heading, figure, what it is divided by, digits.
-const COLUMNS: [(&str, &str, f64, usize); 10] = [
+const COLUMNS: [(&str, &str, f64, usize); 12] = [
     ("CPU us", "cpu_us", 1.0, 3),
     ("1000/s", "deliveries_per_second", 1000.0, 1),
     ("p50 ms", "p50_ms", 1.0, 2),
     ("p90", "p90_ms", 1.0, 2),
     ("p99", "p99_ms", 1.0, 2),
     ("p99.9", "p999_ms", 1.0, 2),
+    ("rpc p50", "rpc_p50_ms", 1.0, 2),
+    ("rpc p99", "rpc_p99_ms", 1.0, 2),
     ("writes", "writes_per_ledger", 1.0, 2),
     ("B idle", "memory", 1.0, 0),
     ("B after", "memory_after", 1.0, 0),
@@ -164,8 +166,10 @@ fn table(results: &Results) {
 /// Prints everything and writes the file.
 pub fn all(measured: &[Measured]) {
     let results = Results(measured);
-    println!("Medians. CPU is of broker and workers, for each delivery; latency from the source's post to the");
-    println!("client's read of a ledger's last event; memory for each connection, without history.\n");
+    println!("Medians. CPU is of broker and workers, for each delivery; latency from the source's post (rpc: from");
+    println!(
+        "the RPC's first serving) to the client's read of a ledger's last event; memory for each connection, without history.\n"
+    );
     table(&results);
     let goals = goals(&results);
     println!("\n{:<55} {:>8} {:>8} {:>8}", "goal", "reached", "must", "aim");

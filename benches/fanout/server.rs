@@ -8,6 +8,7 @@ use crate::limit::{Plan, Writing};
 use crate::workload::{Traffic, Workload};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
+use serde_json::Value;
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -52,7 +53,7 @@ pub struct Program {
     pub tls: Option<Arc<ClientConfig>>,
     /// Only of the real server.
     admin: Option<SocketAddr>,
-    devnet: Option<Process>,
+    devnet: Option<(Process, SocketAddr)>,
     _folder: TempDir,
 }
 
@@ -128,7 +129,8 @@ impl Program {
         command.args(["serve", "--config", &path("settings.yaml"), "--log", "json"]).stderr(log).env_remove("RUST_LOG");
         let process = Process(command.spawn().expect("the server starts"));
         let (address, admin) = until("line that the server listens", || listening(&path("log")));
-        let (admin, devnet) = (Some(admin), Some(devnet));
+        let devnet = Some((devnet, rpc.parse().expect("an address")));
+        let admin = Some(admin);
         let program = Program { process, address, tls, admin, devnet, _folder: folder };
         until("first ledger", || program.get("/readyz").starts_with("HTTP/1.1 200").then_some(()));
         program
@@ -136,7 +138,7 @@ impl Program {
 
     pub fn cpu(&self) -> Cpu {
         let (id, all) = (self.process.0.id(), |_: &str| true);
-        let Some(devnet) = &self.devnet else {
+        let Some((devnet, _)) = &self.devnet else {
             return Cpu { delivery: kernel::cpu_of(id, all), ..Cpu::default() };
         };
         let delivers = |name: &str| name == "broker" || name.starts_with("worker-");
@@ -171,13 +173,13 @@ impl Program {
     }
 
     fn get(&self, path: &str) -> String {
-        let Some(admin) = self.admin else { return String::new() };
-        let mut answer = String::new();
-        if let Ok(mut socket) = TcpStream::connect(admin) {
-            let _ = write!(socket, "GET {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n");
-            let _ = socket.read_to_string(&mut answer);
-        }
-        answer
+        self.admin.map_or_else(String::new, |admin| get(admin, path))
+    }
+
+    /// When the RPC gave the last ledgers away for the first time.
+    pub fn served_lately(&self) -> HashMap<u64, u64> {
+        let Some((_, rpc)) = &self.devnet else { return HashMap::new() };
+        pairs(&serde_json::from_str(body(&get(*rpc, "/served"))).expect("json"), "nanos").collect()
     }
 
     /// When the last ledgers were posted, as far as the server remembers. The limit tells at its end.
@@ -186,10 +188,8 @@ impl Program {
             return HashMap::new();
         }
         let answer = self.get("/debug/ledgers");
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        let sources: serde_json::Value = serde_json::from_str(body).expect("json");
-        let ledgers = sources.as_object().expect("a map").values().filter_map(|list| list.as_array()).flatten();
-        ledgers.filter_map(|ledger| Some((ledger["ledger"].as_u64()?, ledger["posted_nanos"].as_u64()?))).collect()
+        let sources: Value = serde_json::from_str(body(&answer)).expect("json");
+        sources.as_object().expect("a map").values().flat_map(|list| pairs(list, "posted_nanos")).collect()
     }
 
     /// When the limit posted ledgers; ends it.
@@ -205,6 +205,26 @@ impl Program {
         };
         text.lines().filter_map(pair).collect()
     }
+}
+
+/// A whole HTTP answer.
+fn get(address: SocketAddr, path: &str) -> String {
+    let mut answer = String::new();
+    if let Ok(mut socket) = TcpStream::connect(address) {
+        let _ = write!(socket, "GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n");
+        let _ = socket.read_to_string(&mut answer);
+    }
+    answer
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+/// Ledgers with a time, from a list of objects.
+fn pairs<'a>(list: &'a Value, nanos: &'a str) -> impl Iterator<Item = (u64, u64)> + 'a {
+    let ledgers = list.as_array().into_iter().flatten();
+    ledgers.filter_map(move |ledger| Some((ledger["ledger"].as_u64()?, ledger[nanos].as_u64()?)))
 }
 
 /// The texts of some whole ledgers as a client gets them: what the limit sends.

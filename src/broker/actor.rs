@@ -61,10 +61,28 @@ pub struct Register {
     pub session: SessionRef,
     /// The sources of its mount.
     pub sources: Arc<[SourceNumber]>,
-    /// Where the stream was when it opened; `None` when it has a subscription already.
+    /// Where the stream was when it opened; `None` when it has asked before.
     pub opened: Option<Opened>,
     /// What it wants.
-    pub change: Change,
+    pub wish: Wish,
+}
+
+/// What a session wants at its own place in the stream.
+pub enum Wish {
+    /// Another subscription.
+    Change(Change),
+    /// Its position held there, until [`super::Resume`].
+    Hold,
+}
+
+impl Wish {
+    /// Where it begins for a session that has not asked before.
+    fn start(&self) -> Start {
+        match self {
+            Wish::Change(change) => change.start,
+            Wish::Hold => Start::Head,
+        }
+    }
 }
 
 impl Broker {
@@ -168,10 +186,10 @@ impl Handler<Register> for Broker {
 
     fn handle(&mut self, register: Register, _: &mut Self::Context) {
         let Some(router) = self.routers.get(&register.session.router) else { return };
-        let begin = register.opened.map(|opened| match register.change.start {
+        let begin = register.opened.map(|opened| match register.wish.start() {
             Start::Head => Begin { at: Position::after(self.head), dropped: 0 },
             Start::Opened { at_most } => self.history.begin(&register.sources, opened, at_most),
         });
-        router.address.do_send(Apply { session: register.session, head: self.head, begin, change: register.change });
+        router.address.do_send(Apply { session: register.session, head: self.head, begin, wish: register.wish });
     }
 }

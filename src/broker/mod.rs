@@ -29,7 +29,7 @@ mod router;
 #[cfg(test)]
 mod testing;
 
-pub use actor::{Advanced, Broker, Join, Register};
+pub use actor::{Advanced, Broker, Join, Register, Wish};
 pub use entry::{Piece, StreamEntry};
 pub use filter::{Clause, MAX_TAGS, Subscription};
 pub use history::{Begin, Behind, History, Opened, Position, Read};
@@ -37,8 +37,8 @@ pub use index::{Hit, Index};
 pub use outbox::{Bound, MAX_CHUNKS, Outbox};
 pub use rendering::{Render, RenderingId, Renderings};
 pub use router::{
-    Advance, Apply, Census, Drain, Feed, Lags, MountEntry, OUTBOX_TOTAL, Revoke, Router, SessionRef, SessionReport,
-    Sessions, SortBy, TakeCensus, WorkerCount,
+    Advance, Apply, Census, Drain, Feed, Lags, MountEntry, OUTBOX_TOTAL, Resume, Revoke, Router, SessionRef,
+    SessionReport, Sessions, SortBy, TakeCensus, WorkerCount,
 };
 
 use crate::event::LedgerBatch;

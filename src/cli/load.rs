@@ -6,7 +6,7 @@ use crate::load::{self, Assertion, Plan, Template, Trust, dialect};
 use anyhow::Context;
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -75,9 +75,9 @@ pub struct Arguments {
     /// Clients that leave and come back: 10/s
     #[arg(long, value_name = "RATE")]
     pub churn: Option<Rate>,
-    /// An access token, sent as `Authorization: Bearer`
-    #[arg(long, value_name = "TOKEN")]
-    pub token: Option<String>,
+    /// A file with an access token on its first line, sent as `Authorization: Bearer`
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// wss: the certificates that vouch for the server, PEM
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
     pub ca: Option<PathBuf>,
@@ -221,7 +221,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
         url: arguments.url.clone(),
         allow_remote: arguments.allow_remote,
         trust,
-        token: arguments.token.clone(),
+        token: arguments.token_file.as_deref().map(token),
         dialect: arguments.dialect.clone(),
         clients,
         slow,
@@ -232,6 +232,16 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
         admin: arguments.admin.clone(),
         verify_all: arguments.verify == "all",
     })
+}
+
+/// The token in a file.
+fn token(path: &Path) -> String {
+    let text = std::fs::read_to_string(path)
+        .unwrap_or_else(|error| wrong(&format!("--token-file {}: cannot be read: {error}", path.display())));
+    match text.lines().next().map(str::trim) {
+        Some(token) if !token.is_empty() => token.to_owned(),
+        _ => wrong(&format!("--token-file {}: the first line is empty; write the token there", path.display())),
+    }
 }
 
 /// Ends the process as for any wrong argument: exit code 2.

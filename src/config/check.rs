@@ -258,7 +258,14 @@ impl Checks {
             ("limits", "header_bytes", limits.header_bytes.0 == 0),
             ("limits", "outbox_total", limits.outbox_total.0 == 0),
             ("limits", "waiting_changes", limits.waiting_changes == 0),
+            ("limits", "calls_of_session", limits.calls_of_session == 0),
+            ("limits", "calls", limits.calls == 0),
+            ("limits", "calls_waiting", limits.calls_waiting == 0),
+            ("limits", "call_timeout", limits.call_timeout.0.is_zero()),
+            ("limits", "call_bytes", limits.call_bytes.0 == 0),
             ("history", "budget", config.history.budget.0 == 0),
+            ("catch_up", "bytes", config.catch_up.bytes.0 == 0),
+            ("catch_up", "ledgers", config.catch_up.ledgers == 0),
         ] {
             if zero {
                 self.tell(path!(section, key), "is 0; write more, or leave it out for the default");

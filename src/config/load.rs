@@ -136,7 +136,8 @@ limits:
                 "12:3: unknown key `zebra` in limits; there is `connections`, `connections_per_address`, \
                  `messages_per_second`, `values_per_session`, `inbound_bytes`, `inbound_total`, `stall`, `outbox`, `send_buffer`, `handshake`, \
                  `handshakes`, `header_bytes`, \
-                 `trusted_proxies`, `exempt_loopback`, `outbox_total`, `waiting_changes`",
+                 `trusted_proxies`, `exempt_loopback`, `outbox_total`, `waiting_changes`, \
+                 `calls_of_session`, `calls`, `calls_waiting`, `call_timeout`, `call_bytes`",
             ),
             (
                 "flow, path: /ws",

@@ -37,6 +37,7 @@ use crate::source::LedgerConfig;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use units::{Size, Time};
 
@@ -55,6 +56,8 @@ settings! {
         pub limits: Limits,
         /// Recent ledgers, kept in memory for clients that are slow, late or coming back.
         pub history: History,
+        /// How fast a source that is behind reads.
+        pub catch_up: CatchUp,
         /// How the process ends.
         pub drain: Drain,
         /// The listener for operators: /livez, /readyz and /metrics.
@@ -149,6 +152,19 @@ settings! {
         /// Changes of filters that may wait for an earlier one of the same client. Default 16: nobody in earnest
         /// has more under way, and each is held in memory; a further one is refused, the connection goes on.
         pub waiting_changes: u32 = 16,
+        /// Calls to a ledger's RPC that run at a time for one client, in dialects that pass them on. Default 4: a page
+        /// that loads asks for a few things at once; more wait.
+        pub calls_of_session: u32 = 4,
+        /// The same for all clients of one source. Default 64: what a public server gives one address at most.
+        pub calls: u32 = 64,
+        /// Calls that wait for their turn, of all clients of one source; a further one is refused. Default 256: some
+        /// seconds' work for the server; who waits longer has given up.
+        pub calls_waiting: u32 = 256,
+        /// How long one call may take once it runs. Default 10s: servers answer in one, or not at all.
+        pub call_timeout: Time = Time::secs(10),
+        /// The largest answer to a call, after decompression. Default 16MiB: the largest message that the usual
+        /// clients take.
+        pub call_bytes: Size = Size::mib(16),
     }
 }
 
@@ -158,6 +174,18 @@ settings! {
         /// Memory for the recent ledgers of each source. Default 256MiB: many ledgers more than
         /// a client's restart takes, on a small machine.
         pub budget: Size = Size::mib(256),
+    }
+}
+
+settings! {
+    /// The pace of catching up.
+    pub struct CatchUp {
+        /// Bytes of ledgers in a second, as they stand in memory. Default 8MiB: some ten busy ledgers, which every
+        /// client on a fast line takes as they come.
+        pub bytes: Size = Size::mib(8),
+        /// Ledgers in a second. Default 20: an hour of ledgers in a minute, and no flood for clients and node. Raise it
+        /// for a chain that closes more in a second.
+        pub ledgers: u32 = 20,
     }
 }
 
@@ -278,10 +306,10 @@ impl Sources {
 }
 
 impl Listener {
-    /// The base of addresses in answers, without a slash at its end.
-    pub fn public_url(&self) -> String {
+    /// The base of addresses in answers, without a slash at its end; `bound` is where the listener really is.
+    pub fn public_url(&self, bound: SocketAddr) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let url = self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.bind));
+        let url = self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{bound}"));
         url.trim_end_matches('/').to_owned()
     }
 }

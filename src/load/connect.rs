@@ -71,7 +71,7 @@ impl Target {
             None => parsed.path().to_owned(),
         };
         if token.is_some_and(|token| token.bytes().any(|byte| !byte.is_ascii_graphic())) {
-            return Err(LoadError::Usage("--token: only visible ASCII characters, no blanks".to_owned()));
+            return Err(LoadError::Usage("--token-file: the token has other than visible ASCII characters".to_owned()));
         }
         let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n")).unwrap_or_default();
         let request = format!(

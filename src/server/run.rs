@@ -11,11 +11,11 @@ use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings, Revok
 use crate::config::Config;
 use crate::dialect::{self, DialectConfig, Mount, MountContext};
 use crate::session::{SessionLimits, Shared};
-use crate::source::{self, RECENT, SourceHandle, SourceStatus};
-use actix::{Actor, Addr, Arbiter, Recipient};
+use crate::source::{self, CallLimits, RECENT, SourceHandle, SourceStatus, UpstreamActor};
+use actix::{Actor, Addr, Arbiter, ArbiterHandle, Recipient};
 use actix_server::{Server as HttpServer, ServerHandle};
 use actix_web::App;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU16;
@@ -67,6 +67,7 @@ pub struct Server {
     clients: ServerHandle,
     operators: ServerHandle,
     broker: Arbiter,
+    upstreams: Vec<ArbiterHandle>,
     deadline: Duration,
     mounts: Vec<Mounts>,
     certificates: Vec<Arc<Certificate>>,
@@ -87,8 +88,8 @@ impl Server {
     /// The same with mounts that `build` makes of their settings: a way to put another dialect on
     /// this transport.
     pub fn start_with(config: &Config, build: &BuildMount) -> Result<Server, StartError> {
-        let mut renderings = Renderings::default();
-        let mounts = mounts(config, build, &mut renderings)?;
+        // Files first: what they lack is told before any address is taken.
+        check_files(config)?;
         let certificates = certificates(config)?;
         let bound =
             |address: SocketAddr, key: String| listen(address).map_err(|error| ListenError { address, key, error });
@@ -96,6 +97,9 @@ impl Server {
         for (at, listener) in config.listeners.iter().enumerate() {
             sockets.push(bound(listener.bind.0, format!("listeners[{at}].bind"))?);
         }
+        let addresses = sockets.iter().map(address_of).collect::<Result<Vec<_>, _>>()?;
+        let mut renderings = Renderings::default();
+        let mounts = mounts(config, &addresses, build, &mut renderings)?;
         let admin_socket = bound(config.admin.bind.0, "admin.bind".to_owned())?;
 
         if config.admin.bind.is_public() {
@@ -103,7 +107,13 @@ impl Server {
         }
         let metrics = Arc::new(Metrics::default());
         let names: Arc<[Arc<str>]> = config.sources.names().map(Arc::from).collect();
-        let history = Arc::new(History::new(names.len(), renderings.len(), config.history.budget.bytes()));
+        let mut history = History::new(names.len(), renderings.len(), config.history.budget.bytes());
+        for mount in mounts.iter().flat_map(|mounts| mounts.iter()) {
+            if mount.dialect.manners().finds_transactions {
+                mount.sources.iter().for_each(|source| history.index_transactions(*source));
+            }
+        }
+        let history = Arc::new(history);
         let broker_thread = Arbiter::new();
         broker_thread.spawn_fn(|| name_thread("broker"));
         let broker = {
@@ -112,6 +122,7 @@ impl Server {
         };
         let limits = &config.limits;
         let workers = config.worker_threads();
+        let (upstreams, upstream_threads) = upstreams(config, &mounts, &metrics);
         let shared = Arc::new(Shared {
             history,
             renderings,
@@ -129,6 +140,7 @@ impl Server {
                 all.sort_by_key(|mount| mount.number);
                 all.iter().map(|mount| mount.dialect.manners().name).collect()
             },
+            upstreams,
             broker: broker.clone(),
             metrics: metrics.clone(),
             routers: Mutex::default(),
@@ -179,7 +191,7 @@ impl Server {
                     name: name.clone(),
                     ledger: settings.ledger.clone(),
                     state_dir: config.state_dir.clone(),
-                    catch_up_rate: source::CatchUpRate::default(),
+                    catch_up: config.catch_up.clone(),
                 };
                 source::start(settings, broker.clone().recipient())
             })
@@ -202,6 +214,7 @@ impl Server {
             clients: clients_handle,
             operators,
             broker: broker_thread,
+            upstreams: upstream_threads,
             deadline: config.drain.deadline.0,
             mounts,
             certificates: certificates.into_iter().flatten().collect(),
@@ -268,8 +281,39 @@ impl Server {
         }
         self.clients.stop(true).await;
         self.operators.stop(false).await;
+        for upstream in &self.upstreams {
+            upstream.stop();
+        }
         self.broker.stop();
     }
+}
+
+/// By source: what answers clients' own calls, where a mount's dialect has such calls. And the threads of all.
+fn upstreams(
+    config: &Config,
+    mounts: &[Mounts],
+    metrics: &Arc<Metrics>,
+) -> (Vec<Option<Addr<UpstreamActor>>>, Vec<ArbiterHandle>) {
+    let calling = mounts.iter().flat_map(|mounts| mounts.iter()).filter(|mount| mount.dialect.manners().calls);
+    let called: HashSet<_> = calling.filter_map(|mount| mount.sources.first().copied()).collect();
+    let limits = &config.limits;
+    let call_limits = CallLimits {
+        of_session: limits.calls_of_session as usize,
+        running: limits.calls as usize,
+        waiting: limits.calls_waiting as usize,
+        timeout: limits.call_timeout.0,
+    };
+    let mut threads = Vec::new();
+    let addresses = config.sources.0.iter().enumerate().map(|(number, (name, settings))| {
+        called.contains(&(number as u16)).then(|| {
+            let (ledger, largest) = (settings.ledger.clone(), limits.call_bytes.bytes());
+            let build = move || source::upstream(&ledger, largest);
+            let (address, thread) = UpstreamActor::launch(name.as_str().into(), call_limits, metrics.clone(), build);
+            threads.push(thread);
+            address
+        })
+    });
+    (addresses.collect(), threads)
 }
 
 /// A listening socket with a long queue, its port known.
@@ -293,7 +337,12 @@ fn address_of(socket: &TcpListener) -> Result<SocketAddr, ListenError> {
 type Mounts = Arc<[Arc<MountEntry>]>;
 
 /// The mounts of each listener.
-fn mounts(config: &Config, build: &BuildMount, renderings: &mut Renderings) -> Result<Vec<Mounts>, FileError> {
+fn mounts(
+    config: &Config,
+    bound: &[SocketAddr],
+    build: &BuildMount,
+    renderings: &mut Renderings,
+) -> Result<Vec<Mounts>, FileError> {
     let mut number = 0;
     let mut of_listener = |(at, listener): (usize, &crate::config::Listener)| {
         let mut mounts: Vec<Arc<MountEntry>> = Vec::new();
@@ -303,6 +352,12 @@ fn mounts(config: &Config, build: &BuildMount, renderings: &mut Renderings) -> R
                 values_per_session,
                 sources: mount.sources.len(),
                 waiting_changes: config.limits.waiting_changes as usize,
+                url: format!("{}{}", listener.public_url(bound[at]), mount.path.trim_end_matches('/')),
+                source_names: mount
+                    .sources
+                    .iter()
+                    .filter_map(|name| Some((config.sources.number(name)?, name.clone())))
+                    .collect(),
             };
             mounts.push(Arc::new(MountEntry {
                 number,
@@ -329,7 +384,8 @@ fn certificates(config: &Config) -> Result<Vec<Option<Arc<Certificate>>>, FileEr
 
 /// Whether the files that the settings name are there and of use.
 pub fn check_files(config: &Config) -> Result<(), FileError> {
-    mounts(config, &dialect::build, &mut Renderings::default())?;
+    let bound: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.bind.0).collect();
+    mounts(config, &bound, &dialect::build, &mut Renderings::default())?;
     certificates(config).map(drop)
 }
 

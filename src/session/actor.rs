@@ -3,18 +3,26 @@
 use super::link::Link;
 use super::transport::{SessionContext, Trouble};
 use super::worker::Worker;
-use crate::broker::{MountEntry, Opened, Register, SessionRef};
-use crate::dialect::{Action, Change, Dialect, Ending, Input, Lane, Output, frame};
+use crate::broker::{MountEntry, Opened, Register, Resume, SessionRef, Wish};
+use crate::dialect::{Action, Applied, Call, CallError, Dialect, Ending, Input, Lane, Output, frame};
 use crate::server::metrics::Closed;
-use actix::{Actor, ActorContext, AsyncContext, Handler, Message};
+use crate::source::CallUpstream;
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message, WrapFuture};
+use bytes::Bytes;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// A change of subscription took effect: the next one may go.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub struct ChangeApplied;
+
+/// The position is held here, until [`crate::broker::Resume`].
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Held(pub Applied);
 
 /// The time that the dialect asked for has come.
 #[derive(Message)]
@@ -49,6 +57,21 @@ struct Ended {
     lag: u64,
 }
 
+/// What takes its turn among a session's changes.
+enum Turn {
+    Wish(Wish),
+    /// The answer to a request that came after them.
+    Answer(Bytes),
+}
+
+/// A wish on its way.
+struct Changing {
+    /// Bytes of the message that asked for it.
+    bytes: usize,
+    /// It is a hold, which no answer waits for.
+    hold: bool,
+}
+
 /// One WebSocket's actor.
 pub struct Session {
     worker: Rc<Worker>,
@@ -58,10 +81,10 @@ pub struct Session {
     number: SessionRef,
     /// Where the stream was at the handshake; taken by the first registration.
     opened: Option<Opened>,
-    /// A change is with the Broker or the Router: the bytes of its message.
-    changing: Option<usize>,
-    /// Changes that wait for it, with the bytes of their messages.
-    waiting: VecDeque<(Change, usize)>,
+    /// What is with the Broker or the Router.
+    changing: Option<Changing>,
+    /// What waits for it, with the bytes of the messages that asked for it.
+    waiting: VecDeque<(Turn, usize)>,
     /// Bytes of the message that is being handled.
     message: usize,
     /// How it ended, once it has.
@@ -174,12 +197,13 @@ impl Session {
         let last_words = output.actions.iter().any(|action| matches!(action, Action::Close { .. }));
         for action in output.actions {
             match action {
-                Action::Send(Lane::Data | Lane::Ordered, frame) if !last_words => {
-                    self.link.push_answer(frame, &self.worker)
-                }
+                Action::Send(Lane::Data, frame) if !last_words => self.link.push_answer(frame, &self.worker),
+                Action::Send(Lane::Ordered, frame) if !last_words => self.answer_in_turn(frame),
                 Action::Send(_, frame) => self.link.push_control(frame, &self.worker),
-                Action::Subscribe(change) => self.change(change, self.message, ctx),
-                Action::Hold | Action::Release(_) | Action::Call(_) => {}
+                Action::Subscribe(change) => self.change(Wish::Change(change), ctx),
+                Action::Hold => self.change(Wish::Hold, ctx),
+                Action::Release(release) => self.worker.resume(Resume { session: self.number, release }),
+                Action::Call(call) => self.call(call, ctx),
                 Action::Alarm(at) => {
                     if let Some(slot) = self.worker.sessions.borrow_mut().slot_of(self.number) {
                         slot.alarm = at;
@@ -198,25 +222,89 @@ impl Session {
 
     /// One change at a time, in order; a bounded number waits. The bytes of their messages bound
     /// their memory: beyond `limits.inbound` the client is not read from.
-    fn change(&mut self, change: Change, bytes: usize, ctx: &mut SessionContext) {
-        let unapplied = &self.link.unapplied;
+    fn change(&mut self, wish: Wish, ctx: &mut SessionContext) {
+        let waiting = self.waiting.iter().filter(|(turn, _)| matches!(turn, Turn::Wish(_))).count();
         if self.changing.is_none() {
-            self.changing = Some(bytes);
-            unapplied.set(unapplied.get() + bytes);
-            self.worker.shared.broker.do_send(Register {
-                session: self.number,
-                sources: self.mount.sources.clone(),
-                opened: self.opened.take(),
-                change,
-            });
-        } else if self.waiting.len() < self.worker.shared.limits.waiting_changes {
-            unapplied.set(unapplied.get() + bytes);
-            self.waiting.push_back((change, bytes));
+            self.count_unapplied(self.message);
+            self.ask_broker(wish, self.message);
+        } else if waiting < self.worker.shared.limits.waiting_changes {
+            self.count_unapplied(self.message);
+            self.waiting.push_back((Turn::Wish(wish), self.message));
         } else {
             let dialect = self.mount.dialect.manners().name;
             self.worker.shared.metrics.protocol_error(dialect, "too_many_changes", self.number);
             self.ask(Input::TooManyChanges, ctx);
         }
+    }
+
+    /// An answer that must not overtake those of earlier changes.
+    fn answer_in_turn(&mut self, frame: Bytes) {
+        let ahead = self.changing.as_ref().is_some_and(|changing| !changing.hold) || !self.waiting.is_empty();
+        if ahead {
+            let bytes = frame.len();
+            self.count_unapplied(bytes);
+            self.waiting.push_back((Turn::Answer(frame), bytes));
+        } else {
+            self.link.push_answer(frame, &self.worker);
+        }
+    }
+
+    fn count_unapplied(&self, bytes: usize) {
+        self.link.unapplied.set(self.link.unapplied.get() + bytes);
+    }
+
+    fn ask_broker(&mut self, wish: Wish, bytes: usize) {
+        self.changing = Some(Changing { bytes, hold: matches!(wish, Wish::Hold) });
+        self.worker.shared.broker.do_send(Register {
+            session: self.number,
+            sources: self.mount.sources.clone(),
+            opened: self.opened.take(),
+            wish,
+        });
+    }
+
+    /// What waited, as far as it may go now.
+    fn next_turns(&mut self) {
+        while self.changing.as_ref().is_none_or(|changing| changing.hold) {
+            // Wishes go one at a time.
+            if self.changing.is_some() && !matches!(self.waiting.front(), Some((Turn::Answer(_), _))) {
+                break;
+            }
+            match self.waiting.pop_front() {
+                // Its bytes are counted already, until it has taken effect.
+                Some((Turn::Wish(wish), bytes)) => self.ask_broker(wish, bytes),
+                Some((Turn::Answer(frame), bytes)) => {
+                    self.link.unapplied.set(self.link.unapplied.get() - bytes);
+                    self.link.push_answer(frame, &self.worker);
+                }
+                None => break,
+            }
+        }
+        if self.waiting.is_empty() {
+            self.waiting = VecDeque::new();
+        }
+    }
+
+    /// Asks the ledger's RPC for the client. The call ends with the session.
+    fn call(&mut self, Call { number, method, parameters }: Call, ctx: &mut SessionContext) {
+        let worker = &self.worker;
+        let upstream = self.mount.sources.first().and_then(|source| worker.shared.upstreams.get(usize::from(*source)));
+        let Some(Some(upstream)) = upstream else {
+            self.ask(Input::Answered { call: number, outcome: Err(CallError::Unreachable) }, ctx);
+            return;
+        };
+        // Answers may be large: a client that does not take them gets no more.
+        if self.link.waiting() > worker.shared.limits.outbox.cap {
+            self.ask(Input::Answered { call: number, outcome: Err(CallError::Busy) }, ctx);
+            return;
+        }
+        let (answer, answered) = oneshot::channel();
+        upstream.do_send(CallUpstream { session: self.number, method, parameters, answer });
+        ctx.spawn(answered.into_actor(self).map(move |answered, session, ctx| {
+            let outcome = answered.unwrap_or(Err(CallError::Unreachable));
+            let outcome = outcome.as_ref().map(|text| &**text).map_err(|error| *error);
+            session.ask(Input::Answered { call: number, outcome }, ctx);
+        }));
     }
 
     fn end(&mut self, End { ending, reason, lag }: End, ctx: &mut SessionContext) {
@@ -287,18 +375,19 @@ impl Actor for Session {
 impl Handler<ChangeApplied> for Session {
     type Result = ();
     fn handle(&mut self, _: ChangeApplied, ctx: &mut Self::Context) {
-        let unapplied = &self.link.unapplied;
-        unapplied.set(unapplied.get() - self.changing.take().unwrap_or(0));
-        if self.ask(Input::Applied, ctx) {
-            return;
-        }
-        if let Some((change, bytes)) = self.waiting.pop_front() {
+        if let Some(Changing { bytes, .. }) = self.changing.take() {
             self.link.unapplied.set(self.link.unapplied.get() - bytes);
-            self.change(change, bytes, ctx);
         }
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
-        }
+        // What was asked for before comes before what the dialect asks for now.
+        self.next_turns();
+        self.ask(Input::Applied, ctx);
+    }
+}
+
+impl Handler<Held> for Session {
+    type Result = ();
+    fn handle(&mut self, Held(applied): Held, ctx: &mut Self::Context) {
+        self.ask(Input::Held(&applied), ctx);
     }
 }
 

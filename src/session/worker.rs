@@ -1,8 +1,9 @@
 //! What all sessions of one worker thread share.
 
 use super::Waiting;
-use crate::broker::{Bound, Broker, History, Renderings, Router, Sessions};
+use crate::broker::{Bound, Broker, History, Renderings, Resume, Router, Sessions};
 use crate::server::metrics::Metrics;
+use crate::source::UpstreamActor;
 use actix::Addr;
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub mounts: Vec<&'static str>,
     /// Where the threads' counts go, once a second.
     pub metrics: Arc<Metrics>,
+    /// By source: what answers clients' own calls to its RPC, where the family has such calls.
+    pub upstreams: Vec<Option<Addr<UpstreamActor>>>,
     /// Every thread's Router by its number, once it runs.
     pub routers: Mutex<BTreeMap<u16, Addr<Router>>>,
     /// The number of the next thread.
@@ -71,6 +74,7 @@ impl Shared {
             },
             broker,
             mounts: Vec::new(),
+            upstreams: Vec::new(),
             metrics,
             routers: Mutex::default(),
             next_worker: AtomicU16::new(1),
@@ -182,6 +186,13 @@ impl Worker {
         }
         let sessions = self.sessions.borrow();
         metrics.worker(self.number.into(), sessions.lags(), self.waiting.bytes(), self.under_way.bytes());
+    }
+
+    /// Tells the Router that a held session may go on.
+    pub fn resume(&self, resume: Resume) {
+        if let Some(router) = self.router.get() {
+            router.do_send(resume);
+        }
     }
 
     /// Tells the Router that a lagging session can take more.

@@ -4,7 +4,7 @@ use super::backoff::Backoff;
 use super::checkpoint::Store;
 use super::{Checkpoint, Context as LedgerContext, Ledger, LedgerConfig, Next, SourceError, SourceStatus, build};
 use crate::broker::{Append, MAX_UNTAKEN};
-use crate::config::units::Size;
+use crate::config::CatchUp;
 use crate::event::{LedgerBatch, SourceNumber};
 use actix::prelude::*;
 use std::path::PathBuf;
@@ -17,27 +17,10 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Linux keeps this many bytes of a thread's name.
 const THREAD_NAME: usize = 15;
 
-/// How fast a source that is behind may go, so that catching up floods nobody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CatchUpRate {
-    /// Weight of the batches, per second ([`LedgerBatch::weight`]).
-    pub bytes: Size,
-    /// Ledgers per second.
-    pub ledgers: u32,
-}
-
-impl Default for CatchUpRate {
-    fn default() -> Self {
-        CatchUpRate { bytes: Size::mib(8), ledgers: 20 }
-    }
-}
-
-impl CatchUpRate {
-    /// How long a batch of this weight takes. One without events floods nobody.
-    fn cost(self, weight: usize, empty: bool) -> Duration {
-        let bytes = Duration::from_secs_f64(weight as f64 / self.bytes.0.max(1) as f64);
-        if empty { bytes } else { bytes.max(Duration::from_secs(1) / self.ledgers.max(1)) }
-    }
+/// How long a batch of this weight takes a source that is behind. One without events floods nobody.
+fn cost(pace: &CatchUp, weight: usize, empty: bool) -> Duration {
+    let bytes = Duration::from_secs_f64(weight as f64 / pace.bytes.0.max(1) as f64);
+    if empty { bytes } else { bytes.max(Duration::from_secs(1) / pace.ledgers.max(1)) }
 }
 
 /// What makes a source.
@@ -52,7 +35,7 @@ pub struct Settings {
     /// Where checkpoints are kept; `None`: nowhere, every start is a cold one.
     pub state_dir: Option<PathBuf>,
     /// How fast it may go while behind.
-    pub catch_up_rate: CatchUpRate,
+    pub catch_up: CatchUp,
 }
 
 /// A running source.
@@ -86,7 +69,7 @@ pub struct Stop;
 pub fn start(settings: Settings, broker: Recipient<Append>) -> SourceHandle {
     let status = SourceStatus::new(settings.number, &settings.name);
     let arbiter = Arbiter::new().handle();
-    let thread = thread_name(&settings.name);
+    let thread = thread_name("src-", &settings.name);
     arbiter.spawn_fn(move || {
         // A thread without its name works as well.
         let _ = rustix::thread::set_name(&thread);
@@ -96,9 +79,9 @@ pub fn start(settings: Settings, broker: Recipient<Append>) -> SourceHandle {
     SourceHandle { addr, status, arbiter }
 }
 
-/// `src-<name>`, as much of it as fits.
-fn thread_name(source: &str) -> std::ffi::CString {
-    let mut name = String::from("src-");
+/// A thread's name, as much of it as fits.
+pub(super) fn thread_name(prefix: &str, source: &str) -> std::ffi::CString {
+    let mut name = String::from(prefix);
     for letter in source.chars().filter(|letter| *letter != '\0') {
         if name.len() + letter.len_utf8() > THREAD_NAME {
             break;
@@ -116,7 +99,7 @@ pub struct Source {
     name: String,
     broker: Recipient<Append>,
     status: Arc<SourceStatus>,
-    rate: CatchUpRate,
+    pace: CatchUp,
     state_dir: Option<PathBuf>,
     /// Known once the network is.
     store: Option<Store>,
@@ -157,7 +140,7 @@ impl Source {
             name: settings.name,
             broker,
             status,
-            rate: settings.catch_up_rate,
+            pace: settings.catch_up,
             state_dir: settings.state_dir,
             store: None,
             opened: false,
@@ -258,7 +241,7 @@ impl Source {
     /// While behind: how long until the pace allows the next ledger.
     fn pace(&mut self, weight: usize, empty: bool) -> Duration {
         let now = Instant::now();
-        self.paced_until = self.paced_until.max(now) + self.rate.cost(weight, empty);
+        self.paced_until = self.paced_until.max(now) + cost(&self.pace, weight, empty);
         self.paced_until - now
     }
 

@@ -33,7 +33,7 @@ mod testing;
 mod upstream;
 pub mod xrpl;
 
-pub use actor::{CatchUpRate, Settings, Source, SourceHandle, Stop, start};
+pub use actor::{Settings, Source, SourceHandle, Stop, start};
 pub use checkpoint::{Checkpoint, Store as CheckpointStore};
 pub use error::SourceError;
 pub use probe::{Found, LONGEST_PROBE, Probe};
@@ -41,7 +41,7 @@ pub use rpc::{Reply, RpcClient, RpcUrl, Settings as RpcSettings, header_from_fil
 pub(crate) use rpc::{cut, header};
 pub use status::{RECENT, Recent, Snapshot, SourceStatus, State, Trouble, monotonic_nanos};
 pub use table::{Context, LedgerConfig, build, probe, upstream};
-pub use upstream::Upstream;
+pub use upstream::{CallLimits, CallUpstream, Upstream, UpstreamActor};
 
 use crate::event::LedgerBatch;
 use std::collections::BTreeMap;

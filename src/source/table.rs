@@ -66,11 +66,14 @@ pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
 }
 
 /// Makes what answers clients' own calls to a ledger's RPC, for families whose dialect has such calls. Its
-/// connections are not the source's. `None`: no calls, or settings that the source itself will refuse.
-pub fn upstream(config: &LedgerConfig) -> Option<Box<dyn Upstream>> {
+/// connections are not the source's. An answer may have `max_response` bytes. `None`: no calls, or settings that the
+/// source itself will refuse.
+pub fn upstream(config: &LedgerConfig, max_response: usize) -> Option<Box<dyn Upstream>> {
     match config {
         LedgerConfig::StellarRpc(_) => None,
-        LedgerConfig::XrplRpc(config) => xrpl::XrplUpstream::new(config).map(|upstream| Box::new(upstream) as _),
+        LedgerConfig::XrplRpc(config) => {
+            xrpl::XrplUpstream::new(config, max_response).map(|upstream| Box::new(upstream) as _)
+        }
     }
 }
 

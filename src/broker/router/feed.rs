@@ -1,8 +1,8 @@
 //! Feeds lagging sessions from history, in bounded steps, round robin, until they are at the head.
 
-use super::Router;
 use super::fan_out::copies;
 use super::sessions::Sessions;
+use super::{Granted, Router};
 use crate::broker::history::{Begin, Position, Read};
 use crate::broker::{Clause, StreamEntry, Subscription};
 use crate::dialect::Ending;
@@ -94,12 +94,17 @@ impl Router {
             if !found.link.can_take(worker) {
                 return Fed::Enough;
             }
+            if lag.held {
+                return Fed::Enough;
+            }
             let at = lag.at;
             if at.is_boundary()
-                && let Some(change) = lag.pending.take()
+                && let Some(wish) = lag.pending.take()
             {
-                sessions.subscribe(worker, slot, change, Begin { at, dropped: 0 });
-                continue;
+                match sessions.grant(worker, slot, wish, Begin { at, dropped: 0 }) {
+                    Granted::Subscribed => continue,
+                    Granted::Held => return Fed::Enough,
+                }
             }
             let head = self.head;
             let read = self.memo.read.entry((found.mount.sources.clone(), at));

@@ -21,14 +21,14 @@ pub use drain::Drain;
 pub use revoke::Revoke;
 pub use sessions::{Lags, MountEntry, SessionRef, Sessions};
 
-use super::actor::{Advanced, Join};
+use super::actor::{Advanced, Join, Wish};
 use super::history::{Begin, Position, Read};
-use crate::dialect::{Applied, Change, Ending};
-use crate::session::{ChangeApplied, End, Worker};
+use crate::dialect::{Answer, Applied, Change, Ending, Release, Start};
+use crate::session::{ChangeApplied, End, Held, Worker};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message};
 use fan_out::Job;
 use feed::Memo;
-use sessions::Lag;
+use sessions::{Lag, Slot};
 use std::collections::VecDeque;
 use std::pin::pin;
 use std::rc::Rc;
@@ -55,8 +55,18 @@ pub struct Apply {
     pub head: u64,
     /// Where a first subscription begins; `None`: at the session's own position.
     pub begin: Option<Begin>,
-    /// The change.
-    pub change: Change,
+    /// What it wants.
+    pub wish: Wish,
+}
+
+/// Let a session go on from where its position was held.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Resume {
+    /// Which session.
+    pub session: SessionRef,
+    /// What it wants from then on, and the answer that comes before.
+    pub release: Release,
 }
 
 /// Lagging sessions can take more. Sent once, until the Router has looked.
@@ -189,11 +199,13 @@ impl Router {
             return;
         }
         match &mut slot.lag {
-            Some(lag) if apply.begin.is_none() => lag.pending = Some(apply.change),
+            Some(lag) if apply.begin.is_none() => lag.pending = Some(apply.wish),
             _ => {
                 let head = Position::after(self.head);
                 let begin = apply.begin.unwrap_or(Begin { at: head, dropped: 0 });
-                sessions.subscribe(&self.worker, apply.session.slot, apply.change, begin);
+                if sessions.grant(&self.worker, apply.session.slot, apply.wish, begin) == Granted::Held {
+                    return;
+                }
                 if begin.at < head {
                     sessions.lag(apply.session.slot, Lag::new(begin.at));
                     sessions.make_hungry(apply.session.slot);
@@ -203,14 +215,40 @@ impl Router {
     }
 }
 
+/// What became of a session's wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Granted {
+    /// It goes on from there.
+    Subscribed,
+    /// It stays there.
+    Held,
+}
+
 impl Sessions {
+    /// Puts what a session wants into force at this point.
+    fn grant(&mut self, worker: &Worker, slot: u32, wish: Wish, begin: Begin) -> Granted {
+        match wish {
+            Wish::Change(change) => {
+                self.subscribe(worker, slot, change, begin);
+                Granted::Subscribed
+            }
+            Wish::Hold => {
+                self.lag(slot, Lag { held: true, ..Lag::new(begin.at) });
+                if let Some(entry) = self.slot(slot)
+                    && let Some(session) = &entry.session
+                {
+                    session.do_send(Held(applied(entry, worker, begin)));
+                }
+                Granted::Held
+            }
+        }
+    }
+
     /// The answer into the data lane, the subscription into the index, the session told.
     fn subscribe(&mut self, worker: &Worker, slot: u32, change: Change, begin: Begin) {
         self.unsubscribe(slot);
         let Some(entry) = self.slot(slot) else { return };
-        let ledger = entry.mount.sources.first().and_then(|first| worker.shared.history.ledger_at(*first, begin.at));
-        let applied = Applied { dropped: begin.dropped, ledger };
-        if let Some(frame) = (change.answer)(&applied) {
+        if let Some(frame) = (change.answer)(&applied(entry, worker, begin)) {
             entry.link.push_answer(frame, worker);
             entry.link.flush(worker);
         }
@@ -232,6 +270,13 @@ impl Sessions {
             session.do_send(end);
         }
     }
+}
+
+/// What a dialect is told of the point at which its wish took effect.
+fn applied(slot: &Slot, worker: &Worker, begin: Begin) -> Applied {
+    let first = slot.mount.sources.first();
+    let ledger = first.and_then(|first| worker.shared.history.ledger_at(*first, begin.at));
+    Applied { dropped: begin.dropped, ledger }
 }
 
 /// Runs `work` outside of tokio's co-operative budget: within it, writes to sockets would begin to
@@ -279,6 +324,39 @@ impl Handler<Apply> for Router {
     fn handle(&mut self, apply: Apply, ctx: &mut Self::Context) {
         self.changes.push_back(apply);
         // Not at once: a crowd that registers together is fed together.
+        self.schedule(ctx);
+    }
+}
+
+impl Handler<Resume> for Router {
+    type Result = ();
+    fn handle(&mut self, Resume { session, release }: Resume, ctx: &mut Self::Context) {
+        let worker = self.worker.clone();
+        let mut sessions = worker.sessions.borrow_mut();
+        let Some(slot) = sessions.slot_of(session) else { return };
+        let Some(lag) = slot.lag.as_mut().filter(|lag| lag.held) else { return };
+        lag.held = false;
+        let at = lag.at;
+        match release.subscription {
+            Some(subscription) => {
+                let answer: Answer = Box::new(|_| Some(release.answer));
+                let change = Change { subscription, start: Start::Head, answer };
+                sessions.subscribe(&worker, session.slot, change, Begin { at, dropped: 0 });
+            }
+            None => {
+                if slot.subscription.is_none() {
+                    // It never had a place in the stream.
+                    slot.lag = None;
+                }
+                slot.link.push_answer(release.answer, &worker);
+                slot.link.flush(&worker);
+                if let Some(session) = &slot.session {
+                    session.do_send(ChangeApplied);
+                }
+            }
+        }
+        sessions.make_hungry(session.slot);
+        drop(sessions);
         self.schedule(ctx);
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::broker::history::{Opened, Position};
 use crate::broker::index::Index;
-use crate::broker::{Clause, RenderingId, StreamEntry, Subscription};
-use crate::dialect::{Change, Mount};
+use crate::broker::{Clause, RenderingId, StreamEntry, Subscription, Wish};
+use crate::dialect::Mount;
 use crate::event::{KindSet, SourceNumber};
 use crate::server::access::Access;
 use crate::session::{Link, Session};
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A session, from anywhere. Numbers are never reused, slots are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SessionRef {
     /// The Router of its thread.
     pub router: u16,
@@ -80,12 +80,14 @@ pub struct Lag {
     /// The break before the ledger at `at` has been announced already.
     pub announced: bool,
     /// Takes effect at the next boundary.
-    pub pending: Option<Change>,
+    pub pending: Option<Wish>,
+    /// Not fed until its session says so.
+    pub held: bool,
 }
 
 impl Lag {
     pub fn new(at: Position) -> Lag {
-        Lag { at, announced: false, pending: None }
+        Lag { at, announced: false, pending: None, held: false }
     }
 }
 

@@ -1,6 +1,6 @@
 use super::*;
 use crate::broker::testing::batch;
-use crate::broker::{Append, Broker, Clause, History, Register, RenderingId, Subscription};
+use crate::broker::{Append, Broker, Clause, History, Register, RenderingId, Subscription, Wish};
 use crate::dialect::Start;
 use crate::server::metrics::Metrics;
 use crate::session::Shared;
@@ -22,7 +22,7 @@ fn register(broker: &Addr<Broker>) {
         session: SessionRef { router: 0, slot: 7, number: 7 },
         sources: Arc::new([0]),
         opened: None,
-        change: Change {
+        wish: Wish::Change(Change {
             subscription: Subscription {
                 clauses: Arc::from(Vec::<Clause>::new()),
                 rendering: RenderingId(0),
@@ -30,7 +30,7 @@ fn register(broker: &Addr<Broker>) {
             },
             start: Start::Head,
             answer: Box::new(|_| None),
-        },
+        }),
     });
 }
 

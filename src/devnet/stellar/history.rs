@@ -1,19 +1,24 @@
 //! The ledgers that the network still knows, and the closing of the next one.
 
 use std::collections::VecDeque;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
+use serde::Serialize;
 use stellar_xdr::Hash;
 
 use super::encode::{Stored, encode};
 use super::ledger::{Contents, close};
 use super::world::{World, Xdr};
+use crate::source::monotonic_nanos;
 
 /// Most bytes of encoded ledgers that are kept; the latest is kept whatever it takes. A ledger of 20
 /// events takes some 32 KB, so the usual retention of 2,000 of them stays well below. With heavy
 /// ledgers this bound decides, or a load test of thousands of events a second would fill the
 /// memory within a minute.
 const MAX_BYTES: usize = 128 << 20;
+
+/// Ledgers whose first serving is remembered.
+const SERVED: usize = 256;
 
 /// Sequence of the first ledger. Not 1, so that "before the beginning" can be asked for.
 const FIRST: u32 = 1_000;
@@ -25,6 +30,15 @@ pub(super) struct Network {
     /// Ledgers kept at most.
     pub retention: u32,
     kept: RwLock<Kept>,
+    served: Mutex<VecDeque<Served>>,
+}
+
+/// When a ledger was given away for the first time: what a measurement of latency begins with.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Served {
+    pub ledger: u32,
+    /// Of the machine's monotonic clock.
+    pub nanos: u64,
 }
 
 struct Kept {
@@ -39,7 +53,7 @@ impl Network {
     /// A network without ledgers; [`Self::close_next`] must be called before it is served.
     pub fn new(world: World, contents: Contents, retention: u32) -> Self {
         let kept = Kept { ledgers: VecDeque::new(), bytes: 0, tip: Hash([0; 32]), next: FIRST };
-        Self { world, contents, retention, kept: RwLock::new(kept) }
+        Self { world, contents, retention, kept: RwLock::new(kept), served: Mutex::default() }
     }
 
     /// Closes one ledger at `close_time` (unix seconds) and drops what is beyond the bounds. A
@@ -66,6 +80,22 @@ impl Network {
             }
         }
         Ok(())
+    }
+
+    /// Ledgers up to this one are in an answer.
+    pub(super) fn serves(&self, ledger: u32) {
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        if served.back().is_none_or(|last| last.ledger < ledger) {
+            served.push_back(Served { ledger, nanos: monotonic_nanos() });
+            if served.len() > SERVED {
+                served.pop_front();
+            }
+        }
+    }
+
+    /// The ledgers served lately, oldest first.
+    pub(super) fn served(&self) -> Vec<Served> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 
     /// The ledgers at this moment. Closing waits until the view is gone, so it must not be held

@@ -78,6 +78,9 @@ pub const MANNERS: Manners = Manners {
     codes: CloseCodes { shutdown: 1001, too_slow: 1008, gap: 1012, dead: 1008, limit: 1008 },
     one_source: false,
     only: None,
+    calls: false,
+    http: false,
+    finds_transactions: false,
     claims_path_alone: true,
 };
 

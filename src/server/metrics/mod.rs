@@ -76,6 +76,7 @@ pub struct Metrics {
     written_bytes: Counter,
     socket_writes: Counter,
     inbound_messages: Counters<1>,
+    calls: Counters<2>,
     protocol_errors: Counters<2>,
     lagging: Gauges<1>,
     behind: Gauges<2>,
@@ -140,6 +141,7 @@ impl Default for Metrics {
             written_bytes: registered(r, "written_bytes", "Bytes that sockets took"),
             socket_writes: registered(r, "socket_writes", "Write calls on sockets"),
             inbound_messages: registered(r, "inbound_messages", "Messages from clients"),
+            calls: registered(r, "upstream_calls", "Clients' own calls to a ledger's RPC, by outcome"),
             protocol_errors: registered(
                 r,
                 "protocol_errors",
@@ -223,6 +225,11 @@ impl Metrics {
         let told = self.refusals_told_at.load(Ordering::Relaxed);
         let due = told == 0 || now - told.min(now) >= REFUSALS_TOLD_EVERY.as_millis() as u64;
         due && self.refusals_told_at.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// A client's call to a source's RPC ended; `outcome` is a word of the program.
+    pub fn called(&self, source: &str, outcome: &'static str) {
+        self.calls.get_or_create(&[named("source", source), label("outcome", outcome)]).inc();
     }
 
     /// A client sent what its dialect does not allow; `kind` is the dialect's word for it.

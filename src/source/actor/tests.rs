@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::units::Size;
 use crate::event::ContinuityKind;
 use crate::source::State;
 use crate::source::stellar::testing::{Chain, Node, PASSPHRASE, SharedNode};
@@ -6,7 +7,7 @@ use crate::source::stellar::{self, StartLedger};
 use crate::source::testing::{Got, Reply, Taker, serve, until};
 use std::path::Path;
 
-const FAST: CatchUpRate = CatchUpRate { bytes: Size::mib(1000), ledgers: 1000 };
+const FAST: CatchUp = CatchUp { bytes: Size::mib(1000), ledgers: 1000 };
 
 struct Setup {
     url: String,
@@ -16,7 +17,7 @@ struct Setup {
     got: Got,
     start: StartLedger,
     delay: Duration,
-    rate: CatchUpRate,
+    pace: CatchUp,
 }
 
 impl Setup {
@@ -31,7 +32,7 @@ impl Setup {
             got: Got::default(),
             start: StartLedger::Oldest,
             delay: Duration::ZERO,
-            rate: FAST,
+            pace: FAST,
         }
     }
 
@@ -50,7 +51,7 @@ impl Setup {
             name: "test".into(),
             ledger: LedgerConfig::StellarRpc(config),
             state_dir: state_dir.map(Path::to_owned),
-            catch_up_rate: self.rate,
+            catch_up: self.pace.clone(),
         };
         start(settings, Taker { got: self.got.clone(), delay: self.delay }.start().recipient())
     }
@@ -197,7 +198,7 @@ async fn a_slow_broker_is_not_flooded() {
 #[actix::test]
 async fn catching_up_is_paced() {
     let mut setup = Setup::new(Chain::new(100, 6, 0)).await;
-    setup.rate = CatchUpRate { bytes: Size::mib(8), ledgers: 20 };
+    setup.pace = CatchUp { bytes: Size::mib(8), ledgers: 20 };
     let begun = Instant::now();
     let source = setup.start(None);
     setup.until_ledger(105).await;
@@ -335,7 +336,7 @@ async fn the_wrong_network_is_refused() {
 
 #[test]
 fn thread_names_fit() {
-    assert_eq!(thread_name("stellar-main").to_bytes(), b"src-stellar-mai");
-    assert_eq!(thread_name("aaaaaaaaaaéé").to_bytes(), b"src-aaaaaaaaaa");
-    assert_eq!(thread_name("a\0b").to_bytes(), b"src-ab");
+    assert_eq!(thread_name("src-", "stellar-main").to_bytes(), b"src-stellar-mai");
+    assert_eq!(thread_name("src-", "aaaaaaaaaaéé").to_bytes(), b"src-aaaaaaaaaa");
+    assert_eq!(thread_name("src-", "a\0b").to_bytes(), b"src-ab");
 }

@@ -9,7 +9,7 @@ pub struct XrplUpstream;
 
 impl XrplUpstream {
     /// No connection yet. `None`: settings that the source itself will refuse.
-    pub fn new(_: &Config) -> Option<XrplUpstream> {
+    pub fn new(_: &Config, _: usize) -> Option<XrplUpstream> {
         Some(XrplUpstream)
     }
 }

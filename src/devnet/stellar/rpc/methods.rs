@@ -204,6 +204,7 @@ fn ledgers(network: &Network, params: Page) -> Answer {
         let xdr = ledger_xdr(ledger, format)?;
         items.push(format!(r#"{{"hash":"{hash}","sequence":{sequence},"ledgerCloseTime":"{close_time}",{xdr}}}"#));
         last = u64::from(*sequence);
+        network.serves(*sequence);
     }
     let (latest, oldest) = (view.latest(), view.oldest());
     Ok(format!(

@@ -2,7 +2,8 @@
 //!
 //! Comes in: a POST with one request or a batch. Goes out: HTTP 200 with results and errors, 204
 //! if there was nothing to answer, and plain text for what is no JSON-RPC at all. Each request is
-//! answered from one view of the ledgers; nothing is kept between requests.
+//! answered from one view of the ledgers; nothing is kept between requests but when each ledger was
+//! given away first, which `GET /served` tells those who measure (the real server has no such thing).
 
 mod events;
 mod filters;
@@ -65,6 +66,9 @@ struct Request<'a> {
 
 /// The handler for every path.
 pub(super) async fn serve(network: Arc<Network>, request: HttpRequest, mut payload: web::Payload) -> HttpResponse {
+    if request.method() == Method::GET && request.path() == "/served" {
+        return HttpResponse::Ok().json(network.served());
+    }
     if request.method() != Method::POST {
         return HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, "POST")).finish();
     }
