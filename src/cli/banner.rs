@@ -14,6 +14,7 @@ pub fn banner(clients: SocketAddr, operators: SocketAddr) -> String {
 
   Browser    http://{clients}/
   Clients    {url} (Obsrvr Flow)
+             ws://{clients}/xrpl (XRP Ledger: xrpl.js, xrpl-py)
   Operators  http://{operators}/readyz and http://{operators}/metrics
 
 Watch events with any of these:

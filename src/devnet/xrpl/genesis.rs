@@ -65,7 +65,8 @@ pub(super) fn genesis(world: &World) -> State {
                 let drops = rng.random_range(20 * XRP_DROPS..200 * XRP_DROPS);
                 let gets = Amount::new(gets, worth(gets, drops));
                 let pays = Amount::new(pays, worth(pays, drops * rng.random_range(1_010..1_060) / 1_000));
-                if state.funds(world, &account, gets.asset) < gets.units {
+                let can_pay = state.funds(world, &account, gets.asset) > gets.units;
+                if !can_pay || !state.can_take(world, &account, pays.asset) {
                     continue;
                 }
                 let sequence = state.account(&account).map_or(0, |account| account.sequence);

@@ -16,6 +16,9 @@ use super::world::{BOOKS, EUR, Id, Index, TINY, USD, World, check_index, worth};
 /// Offers that rest at most, for each direction of each book: the memory is bounded, and so is a walk over a book.
 const MAX_OFFERS: usize = 25 * 2 * BOOKS.len();
 
+/// A book with no more offers than these is left alone.
+const THIN: usize = 2;
+
 /// Checks that wait at most.
 const MAX_CHECKS: usize = 20;
 
@@ -85,11 +88,11 @@ impl Planner<'_> {
             0..24 => self.xrp_payment(),
             24..34 => self.token_payment(),
             34..39 => self.partial_payment(),
-            39..47 => self.book_payment(),
-            47..50 => self.bridge_payment(),
-            50..62 => self.resting_offer(),
-            62..75 => self.crossing_offer(),
-            75..80 => self.cancel(),
+            39..46 => self.book_payment(),
+            46..49 => self.bridge_payment(),
+            49..65 => self.resting_offer(),
+            65..76 => self.crossing_offer(),
+            76..80 => self.cancel(),
             80..86 => self.swap(),
             86..88 => self.trust(),
             88..91 => self.check(),
@@ -178,6 +181,7 @@ impl Planner<'_> {
 
     fn book_payment(&mut self) -> Option<Draft> {
         let book = self.book();
+        self.state.offers(book).nth(THIN)?;
         let best = self.state.offers(book).next()?.gets;
         let units = (best.units * self.rng.random_range(1..=25) / 10).max(1);
         let from = self.world.trader(&mut self.rng);
@@ -247,6 +251,9 @@ impl Planner<'_> {
     /// An offer against the best one of the other direction: for a part of it, for all of it, or for more.
     fn crossing_offer(&mut self) -> Option<Draft> {
         let (pays, gets) = self.book();
+        if self.state.offers((gets, pays)).nth(THIN).is_none() {
+            return self.resting_offer();
+        }
         let best = self.state.offers((gets, pays)).next()?;
         let (wanted, price, maker) = (best.gets.units, best.pays.units, best.account);
         let tenths = [2, 5, 10, 10, 20, 30][self.rng.random_range(0..6)];

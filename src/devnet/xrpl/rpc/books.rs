@@ -66,12 +66,11 @@ impl Call<'_> {
         for (offer, entry) in offers.into_iter().take(limit) {
             let mut fields = entry.shown(world);
             fields.insert("quality".to_owned(), Rate::from_bits(offer.rate).text().into());
-            if !left.contains_key(&offer.account) {
+            let funds = left.entry(offer.account).or_insert_with(|| {
                 let funds = state.funds(&offer.account, offer.gets.asset);
-                left.insert(offer.account, funds);
                 fields.insert("owner_funds".to_owned(), text_of(offer.gets.asset, funds).into());
-            }
-            let funds = left.entry(offer.account).or_default();
+                funds
+            });
             let funded = offer.gets.units.min(*funds);
             *funds -= funded;
             if funded < offer.gets.units {

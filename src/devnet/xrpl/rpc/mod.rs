@@ -12,7 +12,7 @@ mod lookup;
 mod server;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 
