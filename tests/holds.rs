@@ -29,6 +29,8 @@ static MANNERS: Manners = Manners {
     codes: CloseCodes { shutdown: 1001, too_slow: 1008, gap: 1012, dead: 1011, limit: 1008 },
     only: None,
     calls: true,
+    http: false,
+    finds_transactions: false,
     one_source: true,
     claims_path_alone: true,
 };

@@ -84,6 +84,9 @@ client_libraries() {
   mkdir -p "$tools"
   [[ -x $tools/python/bin/pip ]] || python3 -m venv "$tools/python"
   "$tools/python/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements.txt
+  # Its library wants an older one of `websockets`.
+  [[ -x $tools/xrpl/bin/pip ]] || python3 -m venv "$tools/xrpl"
+  "$tools/xrpl/bin/pip" install --quiet --disable-pip-version-check -r tests/clients/requirements-xrpl.txt
   if ! cmp -s tests/clients/package.json "$tools/package.json" || [[ ! -d $tools/node_modules/ws ]]; then
     cp tests/clients/package.json "$tools/package.json"
     (cd "$tools" && npm install --no-audit --no-fund --no-package-lock --loglevel=error)
@@ -117,8 +120,9 @@ start_demo() {
   "$@" >"$file" 2>"$file.log" </dev/null &
   demo=$!
   wait_for_banner "$file" "$demo" || return 1
-  export FLOW_URL PAGE_URL ADMIN_URL
-  FLOW_URL=$(grep -o 'ws://[^ ]*' "$file" | head -n 1)
+  export FLOW_URL XRPL_URL PAGE_URL ADMIN_URL
+  FLOW_URL=$(grep -o 'ws://[^ ]*/ws' "$file" | head -n 1)
+  XRPL_URL=$(grep -o 'ws://[^ ]*/xrpl' "$file" | head -n 1)
   PAGE_URL=$(sed -n 's/^ *Browser *//p' "$file")
   ADMIN_URL=$(sed -n 's/^ *Operators *\(.*\)readyz and .*/\1/p' "$file")
 }
@@ -193,6 +197,9 @@ if start_demo "$work/demo" ledgercast serve --bind 127.0.0.1:0 --admin 127.0.0.1
   step "client: gorilla/websocket (Go), the guide's flow" go_client
   step "client: curl, the guide's handshake" bash tests/clients/guide_handshake.sh
   step "client: Chromium, the guide's flow and our page" node tests/clients/browser.js
+  step "client: xrpl.js" node tests/clients/xrpl_client.js
+  step "client: xrpl-py" "$tools/xrpl/bin/python" tests/clients/xrpl_client.py
+  step "client: Chromium, the tutorial \"Monitor Incoming Payments\"" node tests/clients/xrpl_tutorial.js
   step "the banner's commands" python3 tests/clients/banner_commands.py "$work/demo"
   step "the operators' endpoints" operators
   step "the metrics, read by Prometheus's parser" python3 tests/clients/metrics.py

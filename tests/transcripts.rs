@@ -36,7 +36,12 @@ impl Bare {
         let config = json!({"dialect": dialect, "config": transcript.config});
         let config: DialectConfig = serde_json::from_value(config).expect(&transcript.name);
         let values = transcript.limits["values_per_session"].as_u64().unwrap_or(VALUES_PER_SESSION);
-        let context = MountContext { values_per_session: values as usize, sources: 1, waiting_changes: 16 };
+        let context = MountContext {
+            values_per_session: values as usize,
+            sources: 1,
+            waiting_changes: 16,
+            ..MountContext::default()
+        };
         let mount = dialect::build(&config, context, &mut Renderings::default());
         let session = mount.open(Opening { below: "", query: "" }).expect("a session at the mount's own path");
         let mut bare = Bare {

@@ -2,7 +2,7 @@
 
 use super::rendering::{RenderingId, Renderings};
 use crate::dialect::frame::Frames;
-use crate::event::{KindSet, LedgerBatch};
+use crate::event::{EventKind, Hash, KindSet, LedgerBatch};
 use bytes::Bytes;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -79,6 +79,12 @@ impl StreamEntry {
     /// How many events the ledger has.
     pub fn len(&self) -> u32 {
         self.batch.events.len() as u32
+    }
+
+    /// The hashes of its transactions.
+    pub fn transaction_hashes(&self) -> impl Iterator<Item = &Hash> {
+        let transactions = self.batch.events.iter().filter(|event| event.kind == EventKind::Transaction);
+        transactions.filter_map(|event| event.transaction_hash.as_ref())
     }
 
     /// Whether the ledger has no events.

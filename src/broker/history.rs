@@ -5,8 +5,8 @@
 //! ledger and hold nothing but an `Arc` of it meanwhile.
 
 use super::entry::StreamEntry;
-use crate::event::{LedgerBatch, SourceNumber};
-use std::collections::VecDeque;
+use crate::event::{Hash, LedgerBatch, SourceNumber};
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -109,6 +109,14 @@ struct Row {
     weight: usize,
     /// Bytes rendered of them, counted by the entries themselves.
     rendered: Arc<AtomicUsize>,
+    /// The sequence of each transaction's ledger, by the first bytes of its hash; `None`: nobody asks.
+    transactions: Option<HashMap<u64, u64>>,
+}
+
+/// What transactions are looked up by: enough of the hash that two hardly ever share it.
+fn prefix(hash: &Hash) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = hash.0;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
 impl Row {
@@ -141,6 +149,12 @@ impl History {
         let by_source = (0..sources).map(|_| Row::default()).collect();
         let all_sources = (0..sources as SourceNumber).collect();
         History { rows: Mutex::new(Rows { by_source, head: 0 }), all_sources, renderings, budget }
+    }
+
+    /// From now on transactions of this source can be looked up by their hash: 16 bytes for each.
+    pub fn index_transactions(&mut self, source: SourceNumber) {
+        let rows = self.rows.get_mut().unwrap_or_else(PoisonError::into_inner);
+        rows.by_source[usize::from(source)].transactions.get_or_insert_default();
     }
 
     /// How many sources there are.
@@ -177,10 +191,20 @@ impl History {
         let rendered = row.rendered.clone();
         let entry = Arc::new(StreamEntry::new(batch, sequence, first_event, posted, self.renderings, rendered));
         row.entries.push_back(entry.clone());
+        if let Some(transactions) = &mut row.transactions {
+            transactions.extend(entry.transaction_hashes().map(|hash| (prefix(hash), sequence)));
+        }
         while row.entries.len() > 1 && row.weight + row.rendered.load(Ordering::Relaxed) > self.budget {
             if let Some(oldest) = row.entries.pop_front() {
                 row.weight -= oldest.batch.weight();
                 row.gone_through = oldest.sequence;
+                if let Some(transactions) = &mut row.transactions {
+                    for hash in oldest.transaction_hashes() {
+                        if transactions.get(&prefix(hash)) == Some(&oldest.sequence) {
+                            transactions.remove(&prefix(hash));
+                        }
+                    }
+                }
                 oldest.give_up();
             }
         }
@@ -229,6 +253,36 @@ impl History {
             let entry = row.first_after(sequence.checked_sub(1)?)?;
             (entry.sequence == sequence).then(|| entry.clone())
         })
+    }
+
+    /// The newest ledger of a source.
+    pub fn newest(&self, source: SourceNumber) -> Option<Arc<StreamEntry>> {
+        self.rows().by_source[usize::from(source)].entries.back().cloned()
+    }
+
+    /// The ledger of a source by its index; where the network began anew or was reorganised, the newest such.
+    pub fn by_index(&self, source: SourceNumber, index: u64) -> Option<Arc<StreamEntry>> {
+        let rows = self.rows();
+        let entries = &rows.by_source[usize::from(source)].entries;
+        let newest = entries.back()?;
+        // Where nothing broke, the index tells the place.
+        let back = newest.batch.ledger.index.checked_sub(index).and_then(|back| usize::try_from(back).ok());
+        let place = back.and_then(|back| entries.len().checked_sub(1 + back));
+        match place.and_then(|place| entries.get(place)).filter(|entry| entry.batch.ledger.index == index) {
+            Some(entry) => Some(entry.clone()),
+            None => entries.iter().rev().find(|entry| entry.batch.ledger.index == index).cloned(),
+        }
+    }
+
+    /// The ledger of a source that has a transaction, for sources of [`History::index_transactions`].
+    pub fn by_transaction(&self, source: SourceNumber, hash: &Hash) -> Option<Arc<StreamEntry>> {
+        let rows = self.rows();
+        let row = &rows.by_source[usize::from(source)];
+        let sequence = *row.transactions.as_ref()?.get(&prefix(hash))?;
+        let entry = row.first_after(sequence.checked_sub(1)?)?.clone();
+        drop(rows);
+        let is_there = entry.transaction_hashes().any(|found| found == hash);
+        is_there.then_some(entry)
     }
 
     /// The newest ledger of a source at or before a position.

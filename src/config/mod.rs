@@ -37,6 +37,7 @@ use crate::source::LedgerConfig;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use units::{Size, Time};
 
@@ -305,10 +306,10 @@ impl Sources {
 }
 
 impl Listener {
-    /// The base of addresses in answers, without a slash at its end.
-    pub fn public_url(&self) -> String {
+    /// The base of addresses in answers, without a slash at its end; `bound` is where the listener really is.
+    pub fn public_url(&self, bound: SocketAddr) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let url = self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{}", self.bind));
+        let url = self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{bound}"));
         url.trim_end_matches('/').to_owned()
     }
 }

@@ -14,13 +14,15 @@
 
 pub mod flow;
 pub mod frame;
+mod http;
 pub mod rippled;
 mod table;
 
+pub use http::{HttpFuture, HttpReply, HttpRequest, MAX_BODY, Recent};
 pub use table::{DialectConfig, build};
 
 use crate::broker::{StreamEntry, Subscription};
-use crate::event::{Family, LedgerRef};
+use crate::event::{Family, LedgerRef, SourceNumber};
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -45,6 +47,10 @@ pub struct Manners {
     pub only: Option<Family>,
     /// Whether its clients may call the ledger's RPC ([`Action::Call`]).
     pub calls: bool,
+    /// Whether it answers plain HTTP ([`Mount::http`]).
+    pub http: bool,
+    /// Whether it looks transactions up by their hash ([`Recent::transaction`]).
+    pub finds_transactions: bool,
     /// Whether the mount's path is the one WebSocket path, nothing below it.
     pub claims_path_alone: bool,
 }
@@ -308,7 +314,7 @@ pub struct Opening<'a> {
 }
 
 /// What a mount is told of the configuration around its own settings.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MountContext {
     /// Values that one client may filter by (`limits.values_per_session`).
     pub values_per_session: usize,
@@ -316,6 +322,10 @@ pub struct MountContext {
     pub sources: usize,
     /// Changes of subscription that may wait for an earlier one (`limits.waiting_changes`).
     pub waiting_changes: usize,
+    /// Where clients find the mount: the listener's `public_url` and the mount's path, without a slash at its end.
+    pub url: String,
+    /// The numbers of the mount's sources with their names in the settings, in their order.
+    pub source_names: Vec<(SourceNumber, String)>,
 }
 
 /// One configured dialect at one path: makes the sessions' state machines.
@@ -330,4 +340,9 @@ pub trait Mount: Send + Sync + 'static {
 
     /// A new session's state, or `None` where no WebSocket is at that path.
     fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>>;
+
+    /// Answers a request that is no handshake; `None`: nothing of the dialect's is there.
+    fn http(&self, _: HttpRequest, _: &Recent) -> Option<HttpFuture> {
+        None
+    }
 }

@@ -6,9 +6,9 @@ use super::admission::{Admission, Place};
 use super::arriving::{Arrived, Arriving, Asked};
 use super::handshake::{self, Refusal};
 use super::metrics::Metrics;
-use super::page;
 use super::tls::Certificate;
-use crate::broker::{MountEntry, Router};
+use super::{page, plain};
+use crate::broker::{History, MountEntry, Router};
 use crate::config::Network;
 use crate::dialect::{Dialect, Opening};
 use crate::session::{self, Handover, Shared, Socket, Worker};
@@ -90,7 +90,7 @@ impl Listener {
         builder.listen("clients", socket, move || {
             let worker = worker_of_this_thread(&shared);
             let listener = Rc::new(self.clone());
-            let app = listener.app();
+            let app = listener.clone().app(shared.history.clone());
             let (arriving, acceptor, metrics) = (listener.clone(), acceptor.clone(), shared.metrics.clone());
             let arrive = fn_service(move |socket: TcpStream| {
                 let (listener, acceptor, metrics) = (arriving.clone(), acceptor.clone(), metrics.clone());
@@ -136,7 +136,8 @@ impl Listener {
 
     /// What answers every request that is no WebSocket.
     fn app(
-        &self,
+        self: Rc<Self>,
+        history: Arc<History>,
     ) -> App<
         impl ServiceFactory<
             ServiceRequest,
@@ -147,23 +148,26 @@ impl Listener {
         > + use<>,
     > {
         let (mounts, header_bytes) = (self.mounts.clone(), self.header_bytes);
-        App::new().configure(move |config| routes(config, &mounts)).wrap_fn(move |request, app| {
-            if let Some(asked) = request.request().conn_data::<Asked>() {
-                asked.note();
-            }
-            let fits = handshake::check_size(request.head(), header_bytes);
-            let answer = fits.map(|()| app.call(request));
-            async move {
-                match answer {
-                    Ok(answer) => answer.await,
-                    Err(refusal) => Err(refusal.into()),
+        let of_dialects = move |request, payload| plain::answer(self.clone(), history.clone(), request, payload);
+        App::new().configure(move |config| routes(config, &mounts)).default_service(web::to(of_dialects)).wrap_fn(
+            move |request, app| {
+                if let Some(asked) = request.request().conn_data::<Asked>() {
+                    asked.note();
                 }
-            }
-        })
+                let fits = handshake::check_size(request.head(), header_bytes);
+                let answer = fits.map(|()| app.call(request));
+                async move {
+                    match answer {
+                        Ok(answer) => answer.await,
+                        Err(refusal) => Err(refusal.into()),
+                    }
+                }
+            },
+        )
     }
 
     /// The mount of a path, and what is below it.
-    fn mount_of<'a>(&self, path: &'a str) -> Option<(&Arc<MountEntry>, &'a str)> {
+    pub(super) fn mount_of<'a>(&self, path: &'a str) -> Option<(&Arc<MountEntry>, &'a str)> {
         self.mounts.iter().find_map(|mount| {
             let below = path.strip_prefix(mount.path.as_str())?;
             let whole = below.is_empty() || below.starts_with('/') || mount.path.ends_with('/');
@@ -196,7 +200,7 @@ struct Judged {
 
 /// Everything on the port that is no WebSocket.
 fn routes(config: &mut web::ServiceConfig, mounts: &[Arc<MountEntry>]) {
-    for mount in mounts {
+    for mount in mounts.iter().filter(|mount| !mount.dialect.manners().http) {
         // A resource, so that other methods get 405 as they do in a handshake.
         config.service(web::resource(mount.path.as_str()).route(web::get().to(page::upgrade_required)));
     }

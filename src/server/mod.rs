@@ -8,6 +8,7 @@ pub mod handshake;
 pub mod listener;
 pub mod metrics;
 mod page;
+mod plain;
 mod run;
 pub mod tls;
 

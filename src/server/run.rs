@@ -88,8 +88,8 @@ impl Server {
     /// The same with mounts that `build` makes of their settings: a way to put another dialect on
     /// this transport.
     pub fn start_with(config: &Config, build: &BuildMount) -> Result<Server, StartError> {
-        let mut renderings = Renderings::default();
-        let mounts = mounts(config, build, &mut renderings)?;
+        // Files first: what they lack is told before any address is taken.
+        check_files(config)?;
         let certificates = certificates(config)?;
         let bound =
             |address: SocketAddr, key: String| listen(address).map_err(|error| ListenError { address, key, error });
@@ -97,6 +97,9 @@ impl Server {
         for (at, listener) in config.listeners.iter().enumerate() {
             sockets.push(bound(listener.bind.0, format!("listeners[{at}].bind"))?);
         }
+        let addresses = sockets.iter().map(address_of).collect::<Result<Vec<_>, _>>()?;
+        let mut renderings = Renderings::default();
+        let mounts = mounts(config, &addresses, build, &mut renderings)?;
         let admin_socket = bound(config.admin.bind.0, "admin.bind".to_owned())?;
 
         if config.admin.bind.is_public() {
@@ -104,7 +107,13 @@ impl Server {
         }
         let metrics = Arc::new(Metrics::default());
         let names: Arc<[Arc<str>]> = config.sources.names().map(Arc::from).collect();
-        let history = Arc::new(History::new(names.len(), renderings.len(), config.history.budget.bytes()));
+        let mut history = History::new(names.len(), renderings.len(), config.history.budget.bytes());
+        for mount in mounts.iter().flat_map(|mounts| mounts.iter()) {
+            if mount.dialect.manners().finds_transactions {
+                mount.sources.iter().for_each(|source| history.index_transactions(*source));
+            }
+        }
+        let history = Arc::new(history);
         let broker_thread = Arbiter::new();
         broker_thread.spawn_fn(|| name_thread("broker"));
         let broker = {
@@ -328,7 +337,12 @@ fn address_of(socket: &TcpListener) -> Result<SocketAddr, ListenError> {
 type Mounts = Arc<[Arc<MountEntry>]>;
 
 /// The mounts of each listener.
-fn mounts(config: &Config, build: &BuildMount, renderings: &mut Renderings) -> Result<Vec<Mounts>, FileError> {
+fn mounts(
+    config: &Config,
+    bound: &[SocketAddr],
+    build: &BuildMount,
+    renderings: &mut Renderings,
+) -> Result<Vec<Mounts>, FileError> {
     let mut number = 0;
     let mut of_listener = |(at, listener): (usize, &crate::config::Listener)| {
         let mut mounts: Vec<Arc<MountEntry>> = Vec::new();
@@ -338,6 +352,12 @@ fn mounts(config: &Config, build: &BuildMount, renderings: &mut Renderings) -> R
                 values_per_session,
                 sources: mount.sources.len(),
                 waiting_changes: config.limits.waiting_changes as usize,
+                url: format!("{}{}", listener.public_url(bound[at]), mount.path.trim_end_matches('/')),
+                source_names: mount
+                    .sources
+                    .iter()
+                    .filter_map(|name| Some((config.sources.number(name)?, name.clone())))
+                    .collect(),
             };
             mounts.push(Arc::new(MountEntry {
                 number,
@@ -364,7 +384,8 @@ fn certificates(config: &Config) -> Result<Vec<Option<Arc<Certificate>>>, FileEr
 
 /// Whether the files that the settings name are there and of use.
 pub fn check_files(config: &Config) -> Result<(), FileError> {
-    mounts(config, &dialect::build, &mut Renderings::default())?;
+    let bound: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.bind.0).collect();
+    mounts(config, &bound, &dialect::build, &mut Renderings::default())?;
     certificates(config).map(drop)
 }
 

@@ -23,6 +23,8 @@ static MANNERS: Manners = Manners {
     codes: CloseCodes { shutdown: 1001, too_slow: 1008, gap: 1012, dead: 1011, limit: 1008 },
     only: None,
     calls: false,
+    http: false,
+    finds_transactions: false,
     one_source: false,
     claims_path_alone: false,
 };

@@ -1,6 +1,6 @@
 use super::*;
 use crate::broker::testing::batch;
-use crate::event::{Continuity, ContinuityKind};
+use crate::event::{Continuity, ContinuityKind, EventKind};
 use proptest::prelude::*;
 
 fn append(history: &History, source: SourceNumber, ledger: u64, events: u32) -> Option<u64> {
@@ -168,4 +168,46 @@ fn ledgers_are_noted_as_routed_once() {
     assert_eq!(history.routed_at(0, 9), [(3, None), (2, Some(80)), (1, Some(70))]);
     assert_eq!(history.routed_at(1, 9), [(1, Some(70))]);
     assert_eq!(history.routed_at(0, 1), [(3, None)]);
+}
+
+#[test]
+fn ledgers_and_transactions_are_found_while_they_are_kept() {
+    let weight = batch(0, 1, 3).weight();
+    let mut history = History::new(2, 0, weight * 4);
+    history.index_transactions(0);
+    let hash = |ledger: u8, transaction: u8| {
+        let mut bytes = [7; 32];
+        (bytes[0], bytes[31]) = (ledger, transaction);
+        Hash(bytes)
+    };
+    let append = |source, ledger: u8, epoch| {
+        let mut batch = batch(source, ledger.into(), 3);
+        batch.epoch = epoch;
+        for (index, event) in batch.events.iter_mut().enumerate() {
+            event.kind = EventKind::Transaction;
+            event.transaction_hash = Some(hash(ledger, index as u8));
+        }
+        if epoch > 0 {
+            let (from_ledger, to_ledger, reason) = (1, 10, String::new());
+            batch.continuity = Some(Continuity { kind: ContinuityKind::Reset, from_ledger, to_ledger, reason });
+        }
+        history.append(batch, Instant::now()).unwrap().sequence
+    };
+    let sequences: Vec<u64> = (1..=10).map(|ledger| append(0, ledger, 0)).collect();
+    append(1, 10, 0);
+    let by_index = |index| history.by_index(0, index).map(|entry| entry.sequence);
+    let by_hash = |source, ledger, transaction| {
+        history.by_transaction(source, &hash(ledger, transaction)).map(|entry| entry.batch.ledger.index)
+    };
+    assert_eq!(
+        (by_index(6), by_index(7), by_index(10), by_index(11)),
+        (None, Some(sequences[6]), Some(sequences[9]), None)
+    );
+    assert_eq!(history.newest(0).map(|entry| entry.sequence), Some(sequences[9]));
+    assert_eq!((by_hash(0, 6, 0), by_hash(0, 7, 2), by_hash(0, 10, 0)), (None, Some(7), Some(10)));
+    assert_eq!(by_hash(0, 7, 9), None, "the whole hash counts, not its beginning");
+    assert_eq!(by_hash(1, 10, 0), None, "nobody asked for this source's");
+    // After a reset the same indices come again: the newest counts.
+    let again = append(0, 9, 1);
+    assert_eq!((by_index(9), by_hash(0, 9, 0)), (Some(again), Some(9)));
 }

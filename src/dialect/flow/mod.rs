@@ -79,6 +79,8 @@ pub const MANNERS: Manners = Manners {
     one_source: false,
     only: None,
     calls: false,
+    http: false,
+    finds_transactions: false,
     claims_path_alone: true,
 };
 

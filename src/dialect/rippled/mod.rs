@@ -30,6 +30,8 @@ pub const MANNERS: Manners = Manners {
     one_source: true,
     only: Some(Family::Xrpl),
     calls: true,
+    http: false,
+    finds_transactions: false,
     claims_path_alone: true,
 };
 

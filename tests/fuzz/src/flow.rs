@@ -51,7 +51,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn open(config: &Config, values_per_session: usize) -> Box<dyn Dialect> {
-    let context = MountContext { values_per_session, sources: 1 };
+    let context = MountContext { values_per_session, sources: 1, ..MountContext::default() };
     let mount = FlowMount::new(config.clone(), context, &mut Renderings::default());
     mount.open(Opening { below: "", query: "" }).expect("at the path itself")
 }

@@ -13,7 +13,7 @@ fn session() -> Session {
     Session::new(
         FlowMount::new(
             config,
-            MountContext { values_per_session: 1000, sources: 1, waiting_changes: 16 },
+            MountContext { values_per_session: 1000, sources: 1, ..MountContext::default() },
             &mut Renderings::default(),
         )
         .shared,
