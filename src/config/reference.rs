@@ -166,6 +166,7 @@ pub fn ledger(config: &LedgerConfig) -> (&'static str, Shown) {
     match config {
         LedgerConfig::StellarRpc(config) => ("stellar_rpc", config.show()),
         LedgerConfig::XrplRpc(config) => ("xrpl_rpc", config.show()),
+        LedgerConfig::EvmRpc(config) => ("evm_rpc", config.show()),
     }
 }
 
@@ -263,6 +264,7 @@ fn write_value(text: &mut String, value: &Shown, indent: usize) {
 mod tests {
     use super::*;
     use crate::config::load::parse;
+    use crate::source::evm;
 
     #[test]
     fn every_limit_stands_in_the_readme() {
@@ -317,6 +319,7 @@ mod tests {
         look("listener", Listener::default().show());
         look("flow", flow::Config::default().show());
         look("stellar_rpc", stellar::Config::default().show());
+        look("evm_rpc", evm::Config::default().show());
     }
 
     #[test]

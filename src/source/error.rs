@@ -68,7 +68,9 @@ pub enum SourceError {
         limit: usize,
     },
     /// The node serves another network than the configured one.
-    #[error("{url} serves the network \"{found}\", not \"{expected}\"; correct `rpc_url` or `network_passphrase`")]
+    #[error(
+        "{url} serves the network \"{found}\", not \"{expected}\"; correct `rpc_url` or the network in the settings"
+    )]
     WrongNetwork {
         /// Where, for people.
         url: String,
