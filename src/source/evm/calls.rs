@@ -265,11 +265,9 @@ pub fn is_answer(error: &SourceError) -> bool {
 
 /// Whether a node says that it does not know such a block, or not any more.
 pub fn is_unknown_block(error: &SourceError) -> bool {
-    text(error).is_some_and(|text| {
-        ["unknown block", "block not found", "header not found", "not found", "unknown header"]
-            .iter()
-            .any(|words| text.contains(words))
-    })
+    let names_one = |text: &str| ["block", "header", "hash"].iter().any(|word| text.contains(word));
+    let unknown = |text: &str| text.contains("unknown") || text.contains("not found");
+    !is_unsupported(error) && text(error).is_some_and(|text| names_one(&text) && unknown(&text))
 }
 
 /// Whether a contract refused a call, or there is none.
@@ -376,7 +374,11 @@ mod tests {
         ] {
             assert!(is_answer(&refusal(code, message, json!(null))), "{message}");
         }
-        assert!(is_unsupported(&refusal(-32601, "Method not found", json!(null))));
+        let lacks = refusal(-32601, "Method not found", json!(null));
+        assert!(is_unsupported(&lacks) && !is_unknown_block(&lacks));
+        for text in ["unknown block", "header not found", "Block not found", "header for hash not found"] {
+            assert!(is_unknown_block(&refusal(-32000, text, json!(null))), "{text}");
+        }
         assert!(!is_answer(&refusal(-32603, "internal error", json!(null))));
     }
 
