@@ -140,7 +140,7 @@ impl Calls {
         self.pace.wait(1).await;
         let id = self.take_ids(1);
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        let mut outcome = self.exchange(method, body.to_string().into_bytes()).await.and_then(|(answer, _)| {
+        let mut outcome = self.exchange(method, body.to_string().into_bytes()).await.and_then(|answer| {
             let answer: Answer =
                 serde_json::from_slice(&answer).map_err(|error| self.malformed(method, error.to_string()))?;
             // Only an error may lack the id: the server could not read the request then.
@@ -166,7 +166,7 @@ impl Calls {
         let body = Value::from(calls.iter().enumerate().map(item).collect::<Vec<_>>()).to_string();
         let method = calls[0].0;
         let answer = match self.exchange(method, body.into_bytes()).await {
-            Ok((answer, _)) => answer,
+            Ok(answer) => answer,
             Err(mut error) => {
                 let whole = match &error {
                     SourceError::TooLarge { .. } => true,
@@ -226,14 +226,18 @@ impl Calls {
     }
 
     /// The body of the answer. Some servers send errors with other statuses: what they say counts then.
-    async fn exchange(&self, method: &str, body: Vec<u8>) -> Result<(Vec<u8>, u16), SourceError> {
-        let reply = self.rpc.post(method, body).await?;
-        let refused = reply.status != 200 && reply.status != 429;
-        if refused && serde_json::from_slice::<Answer>(&reply.body).is_ok_and(|answer| answer.error.is_some()) {
-            return Ok((reply.body, reply.status));
+    async fn exchange(&self, method: &str, body: Vec<u8>) -> Result<Vec<u8>, SourceError> {
+        let mut reply = self.rpc.post(method, body).await?;
+        if reply.status != 200
+            && let Ok(Answer { error: Some(refusal), .. }) = serde_json::from_slice::<Answer>(&reply.body)
+        {
+            if reply.status != 429 {
+                return Ok(reply.body);
+            }
+            let asked = retry_after(&refusal.message.to_lowercase(), &refusal.data);
+            reply.retry_after = reply.retry_after.or(asked);
         }
-        let status = reply.status;
-        reply.ok(self.rpc.shown()).map(|body| (body, status))
+        reply.ok(self.rpc.shown())
     }
 
     fn outcome(&self, method: &str, answer: Answer) -> Outcome {
