@@ -33,6 +33,8 @@ mod poll;
 mod probe;
 #[cfg(test)]
 pub(crate) mod recordings;
+#[cfg(test)]
+pub(in crate::source) mod testing;
 mod tokens;
 mod verify;
 mod watch;

@@ -37,6 +37,12 @@ impl Tokens {
         self.pools.get(pool).copied().flatten()
     }
 
+    /// Learns a pool's tokens without asking.
+    #[cfg(test)]
+    pub fn set_pool(&mut self, pool: Address, tokens: (Address, Address)) {
+        self.pools.insert(pool, Some(tokens));
+    }
+
     /// Asks for what a block's events need and is not known yet.
     pub async fn learn(&mut self, watch: &Watch, block: &Whole, calls: &mut Calls) -> Result<(), SourceError> {
         if watch.tokens.is_empty() && watch.pools.is_empty() && !watch.all {
