@@ -235,6 +235,41 @@ mod tests {
     }
 
     #[test]
+    fn contracts_are_called_as_the_source_calls_them() {
+        let file = |contract: &str, key: &str| {
+            format!(
+                "sources:\n  chain:\n    type: evm_rpc\n    config:\n      rpc_url: http://127.0.0.1:8545\n      chain_id: 1\n      \
+                 contracts: [{{ name: Board, address: '{BOARD}', abi: [] }}]\n\
+                 listeners:\n- mounts:\n  - dialect: maticvigil\n    sources: [chain]\n    config:\n      keys:\n      \
+                 - {key}\n        contracts: [{contract}]\n"
+            )
+        };
+        let told = |contract, key| {
+            let read = crate::config::load::parse("x.yaml", &file(contract, key));
+            read.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(told("Board", "key: SECRET"), "");
+        assert_eq!(
+            told("board", "key: SECRET"),
+            "x.yaml:16:21: listeners[0].mounts[0].config.keys[0].contracts[0] is `board`, and no contract of the source is \
+             called so; did you mean `Board`?"
+        );
+        assert_eq!(
+            told("Board", "key: 76767"),
+            "x.yaml:15:14: listeners[0].mounts[0].config.keys[0].key: a number; write text in quotes"
+        );
+        assert_eq!(
+            told("Board", "kye: SECRET"),
+            "x.yaml:15:9: unknown key `kye` in listeners[0].mounts[0].config.keys[0]; did you mean `key`?"
+        );
+        let bare = file("Board", "key: k").replace("key: k\n        contracts: [Board]", "SECRET");
+        assert_eq!(
+            crate::config::load::parse("x.yaml", &bare).unwrap_err().to_string(),
+            "x.yaml:15:9: listeners[0].mounts[0].config.keys[0]: a text; write { key_file: FILE, contracts: [ADDRESS] }"
+        );
+    }
+
+    #[test]
     fn a_key_in_a_wrong_place_is_not_repeated() {
         for bad in [
             json!({ "keys": ["SECRET"] }),

@@ -16,6 +16,8 @@
 //!   browser clients come back.
 
 mod config;
+#[cfg(test)]
+mod golden;
 mod keys;
 mod render;
 mod session;
