@@ -175,6 +175,7 @@ pub fn dialect(config: &DialectConfig) -> (&'static str, Shown) {
     match config {
         DialectConfig::Flow(config) => ("flow", config.show()),
         DialectConfig::Rippled(config) => ("rippled", config.show()),
+        DialectConfig::Maticvigil(config) => ("maticvigil", config.show()),
     }
 }
 
@@ -318,6 +319,8 @@ mod tests {
         look("", Config::default().show());
         look("listener", Listener::default().show());
         look("flow", flow::Config::default().show());
+        look("maticvigil", crate::dialect::maticvigil::Config::default().show());
+        look("maticvigil key", crate::dialect::maticvigil::Key::default().show());
         look("stellar_rpc", stellar::Config::default().show());
         look("evm_rpc", evm::Config::default().show());
     }

@@ -69,7 +69,7 @@ pub enum SourceError {
     },
     /// The node serves another network than the configured one.
     #[error(
-        "{url} serves the network \"{found}\", not \"{expected}\"; correct `rpc_url` or the network in the settings"
+        "{url} serves the network \"{found}\", not \"{expected}\"; correct `rpc_url`, or `network_passphrase` or `chain_id`"
     )]
     WrongNetwork {
         /// Where, for people.

@@ -43,6 +43,17 @@ impl LedgerConfig {
         self.addresses().into_iter().map(|url| format!("{url:?}")).collect()
     }
 
+    /// Names and addresses of the contracts that it watches, those that have both.
+    pub fn contracts(&self) -> Vec<(&str, &str)> {
+        match self {
+            LedgerConfig::StellarRpc(_) | LedgerConfig::XrplRpc(_) => Vec::new(),
+            LedgerConfig::EvmRpc(config) => {
+                let named = config.contracts.iter();
+                named.filter_map(|contract| Some((contract.name.as_deref()?, contract.address.as_deref()?))).collect()
+            }
+        }
+    }
+
     /// Everything that is wrong with the settings, found before anything is asked.
     pub fn problems(&self) -> Vec<Finding> {
         match self {

@@ -87,8 +87,8 @@ async fn connection(
             Reply::Result(_) | Reply::Error(..) => unreachable!("these are in an envelope"),
         };
         let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{header}\r\n", body.len());
-        socket.write_all(head.as_bytes()).await?;
-        socket.write_all(&body).await?;
+        // In one piece: the second of two would wait for the client's word that the first has come.
+        socket.write_all(&[head.as_bytes(), &body].concat()).await?;
     }
 }
 

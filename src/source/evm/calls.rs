@@ -140,7 +140,7 @@ impl Calls {
         self.pace.wait(1).await;
         let id = self.take_ids(1);
         let body = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
-        let mut outcome = self.exchange(method, body.to_string().into_bytes()).await.and_then(|(answer, _)| {
+        let mut outcome = self.exchange(method, body.to_string().into_bytes()).await.and_then(|answer| {
             let answer: Answer =
                 serde_json::from_slice(&answer).map_err(|error| self.malformed(method, error.to_string()))?;
             // Only an error may lack the id: the server could not read the request then.
@@ -166,7 +166,7 @@ impl Calls {
         let body = Value::from(calls.iter().enumerate().map(item).collect::<Vec<_>>()).to_string();
         let method = calls[0].0;
         let answer = match self.exchange(method, body.into_bytes()).await {
-            Ok((answer, _)) => answer,
+            Ok(answer) => answer,
             Err(mut error) => {
                 let whole = match &error {
                     SourceError::TooLarge { .. } => true,
@@ -226,14 +226,18 @@ impl Calls {
     }
 
     /// The body of the answer. Some servers send errors with other statuses: what they say counts then.
-    async fn exchange(&self, method: &str, body: Vec<u8>) -> Result<(Vec<u8>, u16), SourceError> {
-        let reply = self.rpc.post(method, body).await?;
-        let refused = reply.status != 200 && reply.status != 429;
-        if refused && serde_json::from_slice::<Answer>(&reply.body).is_ok_and(|answer| answer.error.is_some()) {
-            return Ok((reply.body, reply.status));
+    async fn exchange(&self, method: &str, body: Vec<u8>) -> Result<Vec<u8>, SourceError> {
+        let mut reply = self.rpc.post(method, body).await?;
+        if reply.status != 200
+            && let Ok(Answer { error: Some(refusal), .. }) = serde_json::from_slice::<Answer>(&reply.body)
+        {
+            if reply.status != 429 {
+                return Ok(reply.body);
+            }
+            let asked = retry_after(&refusal.message.to_lowercase(), &refusal.data);
+            reply.retry_after = reply.retry_after.or(asked);
         }
-        let status = reply.status;
-        reply.ok(self.rpc.shown()).map(|body| (body, status))
+        reply.ok(self.rpc.shown())
     }
 
     fn outcome(&self, method: &str, answer: Answer) -> Outcome {
@@ -265,11 +269,9 @@ pub fn is_answer(error: &SourceError) -> bool {
 
 /// Whether a node says that it does not know such a block, or not any more.
 pub fn is_unknown_block(error: &SourceError) -> bool {
-    text(error).is_some_and(|text| {
-        ["unknown block", "block not found", "header not found", "not found", "unknown header"]
-            .iter()
-            .any(|words| text.contains(words))
-    })
+    let names_one = |text: &str| ["block", "header", "hash"].iter().any(|word| text.contains(word));
+    let unknown = |text: &str| text.contains("unknown") || text.contains("not found");
+    !is_unsupported(error) && text(error).is_some_and(|text| names_one(&text) && unknown(&text))
 }
 
 /// Whether a contract refused a call, or there is none.
@@ -376,7 +378,11 @@ mod tests {
         ] {
             assert!(is_answer(&refusal(code, message, json!(null))), "{message}");
         }
-        assert!(is_unsupported(&refusal(-32601, "Method not found", json!(null))));
+        let lacks = refusal(-32601, "Method not found", json!(null));
+        assert!(is_unsupported(&lacks) && !is_unknown_block(&lacks));
+        for text in ["unknown block", "header not found", "Block not found", "header for hash not found"] {
+            assert!(is_unknown_block(&refusal(-32000, text, json!(null))), "{text}");
+        }
         assert!(!is_answer(&refusal(-32603, "internal error", json!(null))));
     }
 

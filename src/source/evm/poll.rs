@@ -42,8 +42,8 @@ pub struct EvmRpc {
     /// The endpoint whose chain was checked.
     checked: Option<usize>,
     network: Arc<str>,
-    /// How this node is asked for receipts.
-    receipts: ReceiptsForm,
+    /// How the node of this endpoint is asked for receipts.
+    receipts: (usize, ReceiptsForm),
     tokens: Tokens,
     /// The block that is sent next; known once opened.
     due: Option<u64>,
@@ -92,7 +92,7 @@ impl EvmRpc {
             made: None,
             checked: None,
             network: "".into(),
-            receipts: ReceiptsForm::Hash,
+            receipts: (0, ReceiptsForm::Hash),
             tokens: Tokens::default(),
             due: None,
             last: None,
@@ -132,7 +132,9 @@ impl EvmRpc {
             self.network = format!("evm-{found}").into();
             self.checked = Some(endpoint);
             // What another node refused says nothing about this one.
-            self.receipts = ReceiptsForm::Hash;
+            if self.receipts.0 != endpoint {
+                self.receipts = (endpoint, ReceiptsForm::Hash);
+            }
         }
         Ok(calls)
     }

@@ -1,7 +1,5 @@
 //! Blocks as batches, from what was recorded: for the tests of the dialects.
 
-pub use super::testing::{BOARD, SENDER};
-
 use super::config::Config;
 use super::tokens::Tokens;
 use super::verify::{self, Whole};

@@ -200,8 +200,8 @@ impl Node {
                 Reply::Result(self.by_hash(&params[0]).map_or(Value::Null, |mined| mined.receipts.clone().into()))
             }
             "eth_getTransactionReceipt" => {
-                let all = self.chain.iter().flat_map(|mined| &mined.receipts);
-                let found = all.filter(|receipt| receipt["transactionHash"] == params[0]).next_back();
+                let mut all = self.chain.iter().flat_map(|mined| &mined.receipts);
+                let found = all.rfind(|receipt| receipt["transactionHash"] == params[0]);
                 Reply::Result(found.cloned().unwrap_or(Value::Null))
             }
             "eth_call" => Reply::Error(3, "execution reverted".into()),

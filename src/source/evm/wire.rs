@@ -34,7 +34,8 @@ pub fn wide_quantity(text: &str) -> Result<U256, String> {
 
 /// Bytes: `0x` and an even number of digits.
 pub fn bytes(text: &str) -> Result<Vec<u8>, String> {
-    let digits = text.strip_prefix("0x").ok_or("bytes do not begin with `0x`")?;
+    // A second prefix would be cut off by the decoder.
+    let digits = text.strip_prefix("0x").filter(|digits| !digits.starts_with("0x")).ok_or("bytes begin with `0x`")?;
     hex::decode(digits.as_bytes()).map_err(|error| format!("bytes: {error}"))
 }
 

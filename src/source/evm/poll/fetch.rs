@@ -159,7 +159,8 @@ impl EvmRpc {
         let exact = self.config.match_receipts;
         let asked = |block: &Fetched| !block.transactions.is_empty() || block.has_logs() || !exact;
         loop {
-            let form = self.receipts;
+            self.calls().await?;
+            let (endpoint, form) = self.receipts;
             let calls = self.calls().await?;
             let questions: Vec<Call> =
                 blocks.iter().filter(|block| asked(block)).flat_map(|block| ask(form, block)).collect();
@@ -168,7 +169,7 @@ impl EvmRpc {
                 outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).find(|error| !is_unknown_block(error));
             if let Some(error) = refusal {
                 let error = error.clone();
-                self.receipts = self.other_form(&error).ok_or(error)?;
+                self.receipts = (endpoint, self.other_form(&error).ok_or(error)?);
                 continue;
             }
             let mut outcomes = outcomes.into_iter();
@@ -200,7 +201,7 @@ impl EvmRpc {
     /// How else to ask a node that refuses to be asked so.
     fn other_form(&self, error: &SourceError) -> Option<ReceiptsForm> {
         let unsupported = is_unsupported(error);
-        let form = match self.receipts {
+        let form = match self.receipts.1 {
             ReceiptsForm::Hash if unsupported => ReceiptsForm::Single,
             ReceiptsForm::Hash if is_answer(error) => ReceiptsForm::Object,
             ReceiptsForm::Object if is_answer(error) => ReceiptsForm::Single,

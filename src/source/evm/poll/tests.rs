@@ -53,6 +53,8 @@ async fn polled(source: &mut EvmRpc) -> (Vec<LedgerBatch>, Vec<&'static str>) {
             }
             Ok(Next::NotYet) => quiet += 1,
             Err(error) => {
+                // Shown where a test fails.
+                println!("{error}");
                 errors.push(error.kind());
                 assert!(errors.len() < 100, "{error}");
                 if error.kind() == "held" {

@@ -103,7 +103,7 @@ async fn blocks_that_nobody_has_any_more() {
         node.lock().unwrap().twist = Some(Box::new(|method, params| {
             let number = params[0].as_str().and_then(|text| u64::from_str_radix(text.strip_prefix("0x")?, 16).ok());
             let pruned = method == "eth_getBlockByNumber" && number.is_some_and(|number| number < 30);
-            pruned.then(|| Reply::Result(Value::Null))
+            pruned.then_some(Reply::Result(Value::Null))
         }));
         let mut source = resumed(source.config.clone(), checkpoint).await;
         let (batches, errors) = polled(&mut source).await;
