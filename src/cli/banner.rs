@@ -1,5 +1,6 @@
 //! What the demo says when it is up: where it is, and a command for each way in.
 
+use super::demo::VIGIL_KEY;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The text, for an address of clients and one of operators.
@@ -7,6 +8,7 @@ pub fn banner(clients: SocketAddr, operators: SocketAddr) -> String {
     let clients = reachable(clients);
     let operators = reachable(operators);
     let url = format!("ws://{clients}/ws");
+    let key = VIGIL_KEY;
     // Nothing in an address can end a quoted word of the shell. The commands begin their lines, so that
     // Python's second line is copied without an indent.
     format!(
@@ -15,6 +17,7 @@ pub fn banner(clients: SocketAddr, operators: SocketAddr) -> String {
   Browser    http://{clients}/
   Clients    {url} (Obsrvr Flow)
              ws://{clients}/xrpl (XRP Ledger: xrpl.js, xrpl-py)
+             ws://{clients}/vigil/ws (MaticVigil, with the key {key})
   Operators  http://{operators}/readyz and http://{operators}/metrics
 
 Watch events with any of these:

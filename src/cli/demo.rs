@@ -1,9 +1,18 @@
-//! The demo that runs without a settings file: two embedded ledgers, each with the clients that know it.
+//! The demo that runs without a settings file: three embedded ledgers, each with the clients that know it.
 
 use crate::config::units::Time;
 use crate::config::{Admin, Bind, Config, Listener, Mount, SourceConfig, Sources, default_path};
-use crate::dialect::{DialectConfig, flow, rippled};
-use crate::source::{LedgerConfig, RpcUrl, stellar, xrpl};
+use crate::devnet;
+use crate::dialect::{DialectConfig, flow, maticvigil, rippled};
+use crate::source::stellar::Secret;
+use crate::source::{LedgerConfig, RpcUrl, evm, stellar, xrpl};
+use devnet::evm::Contract;
+
+/// The key of the demo's MaticVigil gateway. It opens nothing else.
+pub const VIGIL_KEY: &str = "demo-key";
+
+/// Built-in contracts of the EVM chain whose calls and logs are decoded.
+const WATCHED: [Contract; 3] = [Contract::Coin, Contract::Pair, Contract::Board];
 
 /// Where the embedded ledgers serve.
 #[derive(Debug, Clone)]
@@ -12,6 +21,8 @@ pub struct Ledgers {
     pub stellar: String,
     /// The JSON-RPC of the XRP Ledger.
     pub xrpl: String,
+    /// The JSON-RPC of the EVM chain.
+    pub evm: String,
 }
 
 /// The settings of the demo, once the embedded ledgers serve. `config/demo.yaml` says the same.
@@ -38,16 +49,57 @@ pub fn config(ledgers: Ledgers, bind: Bind, admin: Bind) -> Config {
     let mounts = vec![
         mount(DialectConfig::Flow(flow::Config::default()), default_path(), "devnet"),
         mount(DialectConfig::Rippled(rippled::Config::default()), "/xrpl".to_owned(), "xrpl-devnet"),
+        mount(DialectConfig::Maticvigil(gateway()), "/vigil/ws".to_owned(), "evm-devnet"),
     ];
     Config {
         sources: Sources(vec![
             source("devnet", LedgerConfig::StellarRpc(stellar)),
             source("xrpl-devnet", LedgerConfig::XrplRpc(xrpl)),
+            source("evm-devnet", LedgerConfig::EvmRpc(chain(ledgers.evm))),
         ]),
         listeners: vec![Listener { bind, mounts, ..Listener::default() }],
         admin: Admin { bind: admin },
         ..Config::default()
     }
+}
+
+/// The EVM chain, with what is built into it.
+fn chain(rpc_url: String) -> evm::Config {
+    let address = |contract: Contract| Some(format!("{:#x}", contract.address()));
+    let contract = |contract: Contract| evm::Contract {
+        name: Some(contract.name().to_owned()),
+        address: address(contract),
+        // It is built in, so it is JSON.
+        abi: serde_json::from_str(contract.abi()).ok().map(evm::Abi),
+        abi_file: None,
+    };
+    let token = |contract: Contract| {
+        let (code, _) = contract.token()?;
+        Some(evm::Token { address: address(contract), code: Some(code.to_owned()), decimals: None })
+    };
+    evm::Config {
+        rpc_url: Some(RpcUrl(rpc_url)),
+        chain_id: Some(devnet::evm::CHAIN_ID),
+        poll_interval: Time::millis(200),
+        // The devnet replaces two blocks at most.
+        finality: evm::Finality { confirmations: Some(3), tag: None },
+        contracts: WATCHED.into_iter().map(contract).collect(),
+        tokens: Contract::ALL.into_iter().filter_map(token).collect(),
+        pools: address(Contract::Pair).into_iter().collect(),
+        calls_per_second: 1_000,
+        ..evm::Config::default()
+    }
+}
+
+/// The gateway of that chain, with one key that sees everything.
+fn gateway() -> maticvigil::Config {
+    let key = maticvigil::Key {
+        key: Some(Secret(VIGIL_KEY.to_owned())),
+        key_file: None,
+        contracts: WATCHED.into_iter().map(|contract| contract.name().to_owned()).collect(),
+        deployers: vec![format!("{:#x}", devnet::evm::deployer())],
+    };
+    maticvigil::Config { keys: vec![maticvigil::KeyEntry(key)], ..maticvigil::Config::default() }
 }
 
 #[cfg(test)]
@@ -58,7 +110,8 @@ mod tests {
 
     #[test]
     fn is_what_the_file_says() {
-        let ledgers = Ledgers { stellar: "http://127.0.0.1:8000".to_owned(), xrpl: "http://127.0.0.1:5005".to_owned() };
+        let at = |port: u16| format!("http://127.0.0.1:{port}");
+        let ledgers = Ledgers { stellar: at(8000), xrpl: at(5005), evm: at(8545) };
         let demo = config(ledgers, Bind::loopback(8080), Bind::loopback(9090));
         assert_eq!(parse("demo.yaml", include_str!("../../config/demo.yaml")).unwrap(), demo);
         assert_eq!(check(&demo), []);

@@ -129,13 +129,16 @@ fn start(plan: Plan, open_files: Option<u64>) -> anyhow::Result<()> {
             Plan::Demo(arguments) => {
                 let ledger =
                     |face| crate::devnet::start(arguments.traffic().settings(face, ([127, 0, 0, 1], 0).into()));
-                let (stellar, xrpl) = (ledger(Face::Stellar).await?, ledger(Face::Xrpl).await?);
-                let mut config = arguments.config(demo::Ledgers { stellar: stellar.url(), xrpl: xrpl.url() });
+                let (stellar, xrpl, evm) =
+                    (ledger(Face::Stellar).await?, ledger(Face::Xrpl).await?, ledger(Face::Evm).await?);
+                let ledgers = demo::Ledgers { stellar: stellar.url(), xrpl: xrpl.url(), evm: evm.url() };
+                let mut config = arguments.config(ledgers);
                 // Its few clients need no warning.
                 descriptors::fit(&mut config, open_files);
                 let result = serve(&config, &Origin::Demo(&arguments)).await;
                 stellar.stop().await;
                 xrpl.stop().await;
+                evm.stop().await;
                 result
             }
         }

@@ -198,7 +198,9 @@ impl Checks {
                 self.tell(path, message);
             }
             let section = path!("listeners", listener_index, "mounts", index, "config");
-            self.all(section, mount.dialect.problems());
+            let sources = mount.sources.iter().filter_map(|name| config.sources.get(name));
+            let contracts: Vec<_> = sources.flat_map(|source| source.ledger.contracts()).collect();
+            self.all(section, mount.dialect.problems(&contracts));
             self.mounted_sources(config, path!("listeners", listener_index, "mounts", index, "sources"), mount);
         }
     }

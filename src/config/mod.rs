@@ -299,6 +299,11 @@ impl Sources {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
+    /// The source of this name.
+    pub fn get(&self, name: &str) -> Option<&SourceConfig> {
+        self.0.iter().find(|(has, _)| has == name).map(|(_, source)| source)
+    }
+
     /// The number of the source of this name.
     pub fn number(&self, name: &str) -> Option<crate::event::SourceNumber> {
         self.names().position(|has| has == name).map(|at| at as crate::event::SourceNumber)

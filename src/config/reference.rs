@@ -166,6 +166,7 @@ pub fn ledger(config: &LedgerConfig) -> (&'static str, Shown) {
     match config {
         LedgerConfig::StellarRpc(config) => ("stellar_rpc", config.show()),
         LedgerConfig::XrplRpc(config) => ("xrpl_rpc", config.show()),
+        LedgerConfig::EvmRpc(config) => ("evm_rpc", config.show()),
     }
 }
 
@@ -174,6 +175,7 @@ pub fn dialect(config: &DialectConfig) -> (&'static str, Shown) {
     match config {
         DialectConfig::Flow(config) => ("flow", config.show()),
         DialectConfig::Rippled(config) => ("rippled", config.show()),
+        DialectConfig::Maticvigil(config) => ("maticvigil", config.show()),
     }
 }
 
@@ -210,8 +212,10 @@ const HEAD: &str = "\
 ";
 
 /// Every kind of source that is not in the example, and every such dialect, with its defaults.
-fn others() -> ([LedgerConfig; 1], [DialectConfig; 1]) {
-    ([LedgerConfig::XrplRpc(Default::default())], [DialectConfig::Rippled(Default::default())])
+fn others() -> (Vec<LedgerConfig>, Vec<DialectConfig>) {
+    let ledgers = vec![LedgerConfig::XrplRpc(Default::default()), LedgerConfig::EvmRpc(Default::default())];
+    let dialects = vec![DialectConfig::Rippled(Default::default()), DialectConfig::Maticvigil(Default::default())];
+    (ledgers, dialects)
 }
 
 /// The settings of those, as remarks: only one kind can stand in the example.
@@ -340,6 +344,7 @@ mod tests {
         look("", Config::default().show());
         look("listener", Listener::default().show());
         look("flow", flow::Config::default().show());
+        look("maticvigil key", crate::dialect::maticvigil::Key::default().show());
         look("stellar_rpc", stellar::Config::default().show());
         let (ledgers, dialects) = others();
         for (name, shown) in ledgers.iter().map(ledger).chain(dialects.iter().map(dialect)) {

@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+pub mod evm;
 mod seed;
 mod stellar;
 mod table;
@@ -77,7 +78,7 @@ pub struct Settings {
     pub ledger_interval: Duration,
     /// Broker events that each ledger decodes to: one for the ledger, one per transaction,
     /// contract event, payment and trade. 0 counts as 1, an empty ledger. At most 10,000. On Stellar the number
-    /// is exact; on the XRP Ledger the last transaction may bring a few more.
+    /// is exact; elsewhere the last transaction may bring a few more.
     pub events_per_ledger: usize,
     /// Instead of the mixture, so many payments in each ledger, to each account in turn: for
     /// measuring, where each event shall reach exactly one client. At most 5,000.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Error, Settings, stellar, xrpl};
+use super::{Error, Settings, evm, stellar, xrpl};
 use crate::source::LocalFuture;
 
 /// A kind of ledger.
@@ -15,6 +15,8 @@ pub enum Face {
     Stellar,
     /// The XRP Ledger, behind the JSON-RPC of its servers
     Xrpl,
+    /// An EVM chain, behind the JSON-RPC of Ethereum nodes
+    Evm,
 }
 
 /// What there is to know of a face.
@@ -44,6 +46,7 @@ impl Face {
         match self {
             Face::Stellar => &stellar::ROW,
             Face::Xrpl => &xrpl::ROW,
+            Face::Evm => &evm::ROW,
         }
     }
 }

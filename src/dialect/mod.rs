@@ -15,6 +15,7 @@
 pub mod flow;
 pub mod frame;
 mod http;
+pub mod maticvigil;
 pub mod rippled;
 mod table;
 
@@ -23,6 +24,7 @@ pub use table::{DialectConfig, build};
 
 use crate::broker::{StreamEntry, Subscription};
 use crate::event::{Family, LedgerRef, SourceNumber};
+use crate::server::FileError;
 use bytes::Bytes;
 use std::time::Duration;
 
@@ -128,7 +130,7 @@ pub enum Ending {
     Dead,
     /// Too many messages in a second.
     TooManyMessages,
-    /// The token that let the client in is no longer known.
+    /// The token or key that let the client in is no longer known.
     Revoked,
 }
 
@@ -264,6 +266,8 @@ impl Applied {
 pub struct Output {
     /// In the order in which they shall be carried out.
     pub actions: Vec<Action>,
+    /// The client said something that means nothing and is not answered: a word to count it by.
+    pub protocol_error: Option<&'static str>,
 }
 
 impl Output {
@@ -302,6 +306,11 @@ impl Output {
 pub trait Dialect: 'static {
     /// Takes what happened `now` after opening and says what to do.
     fn handle(&mut self, input: Input<'_>, now: Duration, output: &mut Output);
+
+    /// Whether its client may stay, now that [`Mount::read_files`] was called again; if not, [`Ending::Revoked`] follows.
+    fn still_allowed(&self) -> bool {
+        true
+    }
 }
 
 /// What a handshake asked for, below the mount.
@@ -326,6 +335,10 @@ pub struct MountContext {
     pub url: String,
     /// The numbers of the mount's sources with their names in the settings, in their order.
     pub source_names: Vec<(SourceNumber, String)>,
+    /// Names and addresses of the contracts that its sources watch.
+    pub contracts: Vec<(String, String)>,
+    /// Where the dialect's own settings stand, for errors: `listeners[0].mounts[0].config`.
+    pub section: String,
 }
 
 /// One configured dialect at one path: makes the sessions' state machines.
@@ -336,6 +349,12 @@ pub trait Mount: Send + Sync + 'static {
     /// Largest message a client may send, bytes.
     fn max_message(&self) -> usize {
         self.manners().max_message
+    }
+
+    /// Reads the files that the dialect's settings name, at start and whenever asked later. On an error what was read
+    /// before goes on.
+    fn read_files(&self) -> Result<(), FileError> {
+        Ok(())
     }
 
     /// A new session's state, or `None` where no WebSocket is at that path.

@@ -1,6 +1,6 @@
 //! The table of dialects: their names in the configuration and how a mount of each is made.
 
-use super::{Mount, MountContext, flow, rippled};
+use super::{Mount, MountContext, flow, maticvigil, rippled};
 use crate::broker::Renderings;
 use crate::config::Finding;
 use serde::Deserialize;
@@ -14,14 +14,18 @@ pub enum DialectConfig {
     Flow(flow::Config),
     /// The WebSocket API of the XRP Ledger's servers.
     Rippled(rippled::Config),
+    /// The MaticVigil gateway.
+    Maticvigil(maticvigil::Config),
 }
 
 impl DialectConfig {
-    /// Everything that is wrong with the settings.
-    pub fn problems(&self) -> Vec<Finding> {
+    /// Everything that is wrong with the settings; `contracts` are the names and addresses of those that the mount's
+    /// sources watch.
+    pub fn problems(&self, contracts: &[(&str, &str)]) -> Vec<Finding> {
         match self {
             DialectConfig::Flow(config) => config.problems(),
             DialectConfig::Rippled(config) => config.problems(),
+            DialectConfig::Maticvigil(config) => config.problems(contracts),
         }
     }
 }
@@ -31,5 +35,8 @@ pub fn build(config: &DialectConfig, context: MountContext, renderings: &mut Ren
     match config {
         DialectConfig::Flow(config) => Arc::new(flow::FlowMount::new(config.clone(), context, renderings)),
         DialectConfig::Rippled(config) => Arc::new(rippled::RippledMount::new(config.clone(), context, renderings)),
+        DialectConfig::Maticvigil(config) => {
+            Arc::new(maticvigil::MaticVigilMount::new(config.clone(), context, renderings))
+        }
     }
 }

@@ -239,13 +239,15 @@ impl Server {
         &self.shared.metrics
     }
 
-    /// Reads the files again that the settings name: certificates, access tokens. What cannot be read stays as it
-    /// was. Sessions whose token is gone are closed.
+    /// Reads the files again that the settings name: certificates, access tokens, keys of dialects. What cannot be read
+    /// stays as it was. Sessions whose token or key is gone are closed.
     pub fn reload(&self) {
         let certificates = self.certificates.iter().map(|certificate| certificate.reload());
-        let tokens = self.mounts.iter().flat_map(|mounts| mounts.iter()).map(|mount| mount.access.reload());
+        let mounts = || self.mounts.iter().flat_map(|mounts| mounts.iter());
+        let tokens = mounts().map(|mount| mount.access.reload());
+        let keys = mounts().map(|mount| mount.dialect.read_files());
         let mut good = true;
-        for error in certificates.chain(tokens).filter_map(Result::err) {
+        for error in certificates.chain(tokens).chain(keys).filter_map(Result::err) {
             good = false;
             log::error!("{error}; what was there before goes on");
         }
@@ -253,7 +255,7 @@ impl Server {
             router.do_send(Revoke);
         }
         if good {
-            log::info!("certificates and access tokens were read again; other settings need a restart");
+            log::info!("certificates, access tokens and keys were read again; other settings need a restart");
         }
     }
 
@@ -348,6 +350,8 @@ fn mounts(
         let mut mounts: Vec<Arc<MountEntry>> = Vec::new();
         for (mount_at, mount) in listener.mounts.iter().enumerate() {
             let values_per_session = config.limits.values_per_session as usize;
+            let key = format!("listeners[{at}].mounts[{mount_at}]");
+            let sources = mount.sources.iter().filter_map(|name| config.sources.get(name));
             let context = MountContext {
                 values_per_session,
                 sources: mount.sources.len(),
@@ -358,13 +362,20 @@ fn mounts(
                     .iter()
                     .filter_map(|name| Some((config.sources.number(name)?, name.clone())))
                     .collect(),
+                contracts: sources
+                    .flat_map(|source| source.ledger.contracts())
+                    .map(|(name, address)| (name.to_owned(), address.to_owned()))
+                    .collect(),
+                section: format!("{key}.config"),
             };
+            let dialect = build(&mount.dialect, context, renderings);
+            dialect.read_files()?;
             mounts.push(Arc::new(MountEntry {
                 number,
                 path: mount.path.clone(),
-                dialect: build(&mount.dialect, context, renderings),
+                dialect,
                 sources: mount.sources.iter().filter_map(|name| config.sources.number(name)).collect(),
-                access: Access::load(mount, &format!("listeners[{at}].mounts[{mount_at}]"))?,
+                access: Access::load(mount, &key)?,
             }));
             number += 1;
         }

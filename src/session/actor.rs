@@ -24,6 +24,11 @@ pub struct ChangeApplied;
 #[rtype(result = "()")]
 pub struct Held(pub Applied);
 
+/// Files of the settings were read again: close the session if its dialect no longer allows it.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct StillAllowed;
+
 /// The time that the dialect asked for has come.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -193,6 +198,10 @@ impl Session {
     fn ask_for(&mut self, input: Input<'_>, word: Option<&'static str>, lag: u64, ctx: &mut SessionContext) -> bool {
         let mut output = Output::default();
         self.dialect.handle(input, self.link.opened.elapsed(), &mut output);
+        if let Some(kind) = output.protocol_error {
+            let dialect = self.mount.dialect.manners().name;
+            self.worker.shared.metrics.protocol_error(dialect, kind, self.number);
+        }
         // A last word must not be overtaken by the close that follows it.
         let last_words = output.actions.iter().any(|action| matches!(action, Action::Close { .. }));
         for action in output.actions {
@@ -395,6 +404,15 @@ impl Handler<Ring> for Session {
     type Result = ();
     fn handle(&mut self, _: Ring, ctx: &mut Self::Context) {
         self.ask(Input::Alarm, ctx);
+    }
+}
+
+impl Handler<StillAllowed> for Session {
+    type Result = ();
+    fn handle(&mut self, _: StillAllowed, ctx: &mut Self::Context) {
+        if !self.dialect.still_allowed() {
+            self.end(End::of(Ending::Revoked, 0), ctx);
+        }
     }
 }
 

@@ -24,7 +24,7 @@ mod transport;
 mod waiting;
 mod worker;
 
-pub use actor::{ChangeApplied, End, Held, Ring, Session};
+pub use actor::{ChangeApplied, End, Held, Ring, Session, StillAllowed};
 pub use connection::{Connection, Handover, spawn};
 pub use link::{Link, Phase, UnderWay};
 pub use socket::Socket;

@@ -1,6 +1,6 @@
 //! The table of ledgers: their names in the configuration and how each is made.
 
-use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, stellar, xrpl};
+use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, evm, stellar, xrpl};
 use crate::config::Finding;
 use crate::event::{Family, SourceNumber};
 use serde::Deserialize;
@@ -14,6 +14,8 @@ pub enum LedgerConfig {
     StellarRpc(stellar::Config),
     /// A server of the XRP Ledger.
     XrplRpc(xrpl::Config),
+    /// A node of an EVM chain.
+    EvmRpc(evm::Config),
 }
 
 impl LedgerConfig {
@@ -22,6 +24,7 @@ impl LedgerConfig {
         match self {
             LedgerConfig::StellarRpc(_) => Family::Stellar,
             LedgerConfig::XrplRpc(_) => Family::Xrpl,
+            LedgerConfig::EvmRpc(_) => Family::Evm,
         }
     }
 
@@ -30,6 +33,7 @@ impl LedgerConfig {
         let (one, many) = match self {
             LedgerConfig::StellarRpc(config) => (&config.rpc_url, &config.rpc_urls),
             LedgerConfig::XrplRpc(config) => (&config.rpc_url, &config.rpc_urls),
+            LedgerConfig::EvmRpc(config) => (&config.rpc_url, &config.rpc_urls),
         };
         one.iter().chain(many).collect()
     }
@@ -39,11 +43,23 @@ impl LedgerConfig {
         self.addresses().into_iter().map(|url| format!("{url:?}")).collect()
     }
 
+    /// Names and addresses of the contracts that it watches, those that have both.
+    pub fn contracts(&self) -> Vec<(&str, &str)> {
+        match self {
+            LedgerConfig::StellarRpc(_) | LedgerConfig::XrplRpc(_) => Vec::new(),
+            LedgerConfig::EvmRpc(config) => {
+                let named = config.contracts.iter();
+                named.filter_map(|contract| Some((contract.name.as_deref()?, contract.address.as_deref()?))).collect()
+            }
+        }
+    }
+
     /// Everything that is wrong with the settings, found before anything is asked.
     pub fn problems(&self) -> Vec<Finding> {
         match self {
             LedgerConfig::StellarRpc(config) => config.problems(),
             LedgerConfig::XrplRpc(config) => config.problems(),
+            LedgerConfig::EvmRpc(config) => config.problems(),
         }
     }
 }
@@ -62,6 +78,7 @@ pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
     match config {
         LedgerConfig::StellarRpc(config) => Box::new(stellar::StellarRpc::new(config.clone(), context)),
         LedgerConfig::XrplRpc(config) => Box::new(xrpl::XrplRpc::new(config.clone(), context)),
+        LedgerConfig::EvmRpc(config) => Box::new(evm::EvmRpc::new(config.clone(), context)),
     }
 }
 
@@ -70,7 +87,7 @@ pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
 /// source itself will refuse.
 pub fn upstream(config: &LedgerConfig, max_response: usize) -> Option<Box<dyn Upstream>> {
     match config {
-        LedgerConfig::StellarRpc(_) => None,
+        LedgerConfig::StellarRpc(_) | LedgerConfig::EvmRpc(_) => None,
         LedgerConfig::XrplRpc(config) => {
             xrpl::XrplUpstream::new(config, max_response).map(|upstream| Box::new(upstream) as _)
         }
@@ -83,5 +100,6 @@ pub async fn probe(config: &LedgerConfig) -> Result<Vec<Probe>, SourceError> {
     match config {
         LedgerConfig::StellarRpc(config) => stellar::probe(config).await,
         LedgerConfig::XrplRpc(config) => xrpl::probe(config).await,
+        LedgerConfig::EvmRpc(config) => evm::probe(config).await,
     }
 }

@@ -70,38 +70,55 @@ async fn connection(
         };
         assert!(head.starts_with("post ") && head.contains("content-type: application/json"), "{head}");
         let call: Value = serde_json::from_slice(&body)?;
-        let mut reply = answer(call["method"].as_str().unwrap(), &call["params"]);
-        while let Reply::Slow(time, later) = reply {
+        let mut answer_one = |call: &Value| {
+            let reply = answer(call["method"].as_str().unwrap(), &call["params"]);
+            in_envelope(&call["id"], reply)
+        };
+        let mut reply = match &call {
+            Value::Array(calls) => {
+                // What is no result and no error is the answer to the whole batch.
+                let answers: Result<Vec<Value>, Reply> = calls.iter().map(&mut answer_one).collect();
+                // In any order: it is the ids that count.
+                answers.map(|answers| Value::from_iter(answers.into_iter().rev()))
+            }
+            call => answer_one(call),
+        };
+        while let Err(Reply::Slow(time, later)) = reply {
             tokio::time::sleep(time).await;
-            reply = *later;
+            reply = in_envelope(&call["id"], *later);
         }
         let mut missing = 0;
-        let (status, header, body) = match reply {
-            Reply::Result(result) => {
-                (200, "", json!({ "jsonrpc": "2.0", "id": call["id"], "result": result }).to_string().into())
-            }
-            Reply::Error(code, message) => {
-                let error = json!({ "code": code, "message": message });
-                (200, "", json!({ "jsonrpc": "2.0", "id": call["id"], "error": error }).to_string().into())
-            }
-            Reply::Status(status, header) => (status, header, Vec::new()),
-            Reply::Text(status, text) => (status, "", text.into()),
+        let (status, header, body) = match reply.map_or_else(|other| other, |json| Reply::Body(json.to_string().into()))
+        {
+            Reply::Body(body) => (200, "", body),
             Reply::Short(body) => {
                 missing = 1;
                 (200, "", body)
             }
-            Reply::Slow(..) => unreachable!("waited for"),
-            Reply::Body(body) => (200, "", body),
+            Reply::Text(status, text) => (status, "", text.into()),
+            Reply::Status(status, header) => (status, header, Vec::new()),
             Reply::Gzip(body) => (200, "content-encoding: gzip\r\n", body),
             Reply::Silence => return std::future::pending().await,
             Reply::Cut => return Ok(()),
+            Reply::Result(_) | Reply::Error(..) | Reply::Slow(..) => unreachable!("in an envelope, or waited for"),
         };
         let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{header}\r\n", body.len() + missing);
-        socket.write_all(head.as_bytes()).await?;
-        socket.write_all(&body).await?;
+        // In one piece: the second of two would wait for the client's word that the first has come.
+        socket.write_all(&[head.as_bytes(), &body].concat()).await?;
         if missing > 0 {
             return Ok(());
         }
+    }
+}
+
+/// A result or an error in its envelope; anything else is no answer to one call.
+fn in_envelope(id: &Value, reply: Reply) -> Result<Value, Reply> {
+    match reply {
+        Reply::Result(result) => Ok(json!({ "jsonrpc": "2.0", "id": id, "result": result })),
+        Reply::Error(code, message) => {
+            Ok(json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": message } }))
+        }
+        other => Err(other),
     }
 }
 

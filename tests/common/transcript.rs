@@ -10,6 +10,8 @@
 //! -->x ff 00                             … a binary message with these bytes
 //! !applied                               the next change of subscription takes effect
 //! <-- {"type":"welcome"}                 the client gets this JSON in a text message, key order free
+//! <-- {"sessionID":"$session"}           … a text that begins with `$` stands for one that is not known before: any the
+//!                                        first time, the same ever after, also in what the client sends
 //! <--! text                              … this text, to the letter
 //! <-- close 1008 too slow                … a close frame
 //! <-- nothing                            … nothing more
@@ -34,6 +36,7 @@
 use ledgercast::config::units::Time;
 use ledgercast::dialect::{CallError, Ending};
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -226,18 +229,41 @@ impl Transcript {
     /// Runs the conversation; an error names the line.
     pub fn run(&self, transport: &mut impl Transport) -> Result<(), String> {
         let mut last = 0;
+        let mut names = BTreeMap::new();
         for (at, step) in &self.steps {
             last = *at;
-            step.run(transport).map_err(|error| format!("{}:{at}: {error}", self.name))?;
+            step.run(transport, &mut names).map_err(|error| format!("{}:{at}: {error}", self.name))?;
         }
-        let end = Step::ExpectNothing.run(transport).and_then(|()| transport.finish());
+        let end = Step::ExpectNothing.run(transport, &mut names).and_then(|()| transport.finish());
         end.map_err(|error| format!("{}:{last}: at the end: {error}", self.name))
     }
 }
 
+/// What `$names` stand for.
+type Names = BTreeMap<String, String>;
+
+/// Whether a message is the expected one.
+fn agrees(expected: &Value, got: &Value, names: &mut Names) -> bool {
+    match (expected, got) {
+        (Value::String(name), Value::String(text)) if name.starts_with('$') => {
+            names.entry(name.clone()).or_insert_with(|| text.clone()) == text
+        }
+        (Value::Object(expected), Value::Object(got)) => {
+            let mut fields = expected.iter();
+            expected.len() == got.len()
+                && fields.all(|(key, value)| got.get(key).is_some_and(|got| agrees(value, got, names)))
+        }
+        _ => expected == got,
+    }
+}
+
 impl Step {
-    fn run(&self, transport: &mut impl Transport) -> Result<(), String> {
+    fn run(&self, transport: &mut impl Transport, names: &mut Names) -> Result<(), String> {
         match self {
+            Step::Send(Message::Text(text)) => {
+                let known = |text: String, (name, value): (&String, &String)| text.replace(name, value);
+                transport.send(Message::Text(names.iter().fold(text.clone(), known)))
+            }
             Step::Send(message) => transport.send(message.clone()),
             Step::Happen(happening) => transport.happen(happening.clone()),
             Step::ExpectNothing => match transport.receive() {
@@ -249,7 +275,9 @@ impl Step {
                 received => Err(format!("expected: {expected:?}\n     got: {received:?}")),
             },
             Step::ExpectJson(expected) => match transport.receive() {
-                Some(Received::Text(text)) if serde_json::from_str::<Value>(&text).is_ok_and(|it| it == *expected) => {
+                Some(Received::Text(text))
+                    if serde_json::from_str(&text).is_ok_and(|got| agrees(expected, &got, names)) =>
+                {
                     Ok(())
                 }
                 received => Err(format!("expected: {expected}\n     got: {received:?}")),

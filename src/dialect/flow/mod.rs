@@ -17,6 +17,8 @@
 //! * where a mount has several sources, every event names its network.
 
 #[cfg(test)]
+mod on_evm;
+#[cfg(test)]
 mod on_stellar;
 #[cfg(test)]
 mod on_xrpl;

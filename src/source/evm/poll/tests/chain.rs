@@ -1,0 +1,228 @@
+//! Forks, at and beyond the depth at which blocks are final, and heads that go back.
+
+use super::*;
+use crate::event::ContinuityKind;
+use crate::source::testing::Reply;
+
+#[actix::test]
+async fn blocks_come_when_they_are_final() {
+    let node = Node::new(30);
+    let mut source = opened(settings(&[&served(&node).await], json!({}))).await;
+    let (batches, errors) = polled(&mut source).await;
+    assert_blocks(&batches, &node, 0, 28);
+    assert_eq!((errors.len(), source.due(), source.newest()), (0, Some(29), Some(28)));
+    assert_eq!(said(&batches)[0].0, 1);
+    // Nothing is asked for twice, and an empty block costs one call.
+    let asked = node.lock().unwrap().asked.clone();
+    let count = |method: &str| asked.iter().filter(|asked| *asked == method).count();
+    assert_eq!((count("eth_getBlockReceipts"), count("eth_getBlockByNumber")), (30, 31 + 4));
+    node.lock().unwrap().mine(0);
+    node.lock().unwrap().mine(3);
+    let (batches, _) = polled(&mut source).await;
+    assert_blocks(&batches, &node, 29, 30);
+}
+
+#[actix::test]
+async fn a_fork_in_the_window_is_never_told() {
+    // Deep as the window, and the new chain shorter, of the same length, and longer.
+    for depth in 1..=3usize {
+        for mined in 0..=depth + 2 {
+            let node = Node::new(10);
+            let mut source =
+                opened(settings(&[&served(&node).await], json!({ "finality": { "confirmations": 3 } }))).await;
+            assert_blocks(&polled(&mut source).await.0, &node, 0, 7);
+            node.lock().unwrap().revert(depth);
+            for _ in 0..mined {
+                node.lock().unwrap().mine(1);
+            }
+            let (first, errors) = polled(&mut source).await;
+            assert_eq!(errors.len(), 0, "{depth} {mined}: {errors:?}");
+            // And once it has grown well past the old one.
+            for _ in 0..5 {
+                node.lock().unwrap().mine(1);
+            }
+            let (then, _) = polled(&mut source).await;
+            let all: Vec<_> = first.into_iter().chain(then).collect();
+            let top = node.lock().unwrap().top();
+            assert!(all.iter().all(|batch| batch.continuity.is_none()));
+            assert_blocks(&all, &node, 8, top - 3);
+        }
+    }
+}
+
+#[actix::test]
+async fn a_transaction_that_moves_comes_once_with_its_last_block() {
+    let node = Node::new(5);
+    let mut source = opened(settings(&[&served(&node).await], json!({}))).await;
+    assert_blocks(&polled(&mut source).await.0, &node, 0, 3);
+    // Message 5 moves from block 5 to block 6, and block 5 says something else; then the same at the same height.
+    for again in [&[5u64][..], &[5]] {
+        let mut node = node.lock().unwrap();
+        node.revert(1);
+        if node.top() == 4 {
+            node.mine(1);
+        }
+        node.mine_again(again);
+    }
+    node.lock().unwrap().mine(0);
+    node.lock().unwrap().mine(0);
+    let (batches, _) = polled(&mut source).await;
+    let top = node.lock().unwrap().top();
+    assert_blocks(&batches, &node, 4, top - 2);
+    assert_eq!(said(&batches).iter().filter(|(_, message)| *message == 5).count(), 1);
+}
+
+#[actix::test]
+async fn blocks_are_replaced_without_the_heads_number_changing() {
+    let node = Node::new(9);
+    let mut source = opened(settings(&[&served(&node).await], json!({ "finality": { "confirmations": 4 } }))).await;
+    polled(&mut source).await;
+    node.lock().unwrap().revert(3);
+    for _ in 0..3 {
+        node.lock().unwrap().mine(2);
+    }
+    assert!(polled(&mut source).await.0.is_empty(), "nothing more is final");
+    for _ in 0..4 {
+        node.lock().unwrap().mine(1);
+    }
+    assert_blocks(&polled(&mut source).await.0, &node, 6, 9);
+}
+
+#[actix::test]
+async fn a_head_that_goes_back_is_waited_for() {
+    let node = Node::new(20);
+    let mut source = opened(settings(&[&served(&node).await], json!({}))).await;
+    assert_blocks(&polled(&mut source).await.0, &node, 0, 18);
+    for head in [3, 20, 17, 19, 0, 20, 18] {
+        node.lock().unwrap().head = Some(head);
+        assert_eq!(polled(&mut source).await.0.len(), 0, "{head}");
+    }
+    node.lock().unwrap().head = None;
+    node.lock().unwrap().mine(1);
+    assert_blocks(&polled(&mut source).await.0, &node, 19, 19);
+}
+
+#[actix::test]
+async fn a_deep_fork_stops_the_source() {
+    let node = Node::new(10);
+    let mut source = opened(settings(&[&served(&node).await], json!({}))).await;
+    assert_blocks(&polled(&mut source).await.0, &node, 0, 8);
+    let old = node.lock().unwrap().chain.clone();
+    node.lock().unwrap().revert(5);
+    for _ in 0..20 {
+        node.lock().unwrap().mine(1);
+    }
+    let (batches, errors) = polled(&mut source).await;
+    assert!(batches.is_empty());
+    assert_eq!(errors[0], "discontinuity");
+    assert!(errors[1..].iter().all(|kind| *kind == "held") && errors.len() > 3, "{errors:?}");
+    let error = source.next().await.unwrap_err().to_string();
+    assert!(error.contains(&old[8].hash()[2..]) && error.contains("`on_deep_reorg: continue`"), "{error}");
+    // If the old chain wins after all, what was sent is right and nothing is missing.
+    node.lock().unwrap().chain = old;
+    node.lock().unwrap().mine(1);
+    assert_blocks(&polled(&mut source).await.0, &node, 9, 9);
+}
+
+#[actix::test]
+async fn a_deep_fork_is_announced_where_that_is_wished() {
+    for confirmations in [0, 2] {
+        let more = json!({ "on_deep_reorg": "continue", "finality": { "confirmations": confirmations } });
+        let node = Node::new(10);
+        let mut source = opened(settings(&[&served(&node).await], more)).await;
+        let last = 10 - confirmations;
+        let before = polled(&mut source).await.0;
+        assert_blocks(&before, &node, 0, last);
+        node.lock().unwrap().revert(6);
+        for _ in 0..8 {
+            node.lock().unwrap().mine(1);
+        }
+        let (batches, errors) = polled(&mut source).await;
+        assert_eq!(errors, ["discontinuity"]);
+        let announced = batches[0].continuity.clone().unwrap();
+        assert_eq!((announced.kind, announced.from_ledger, announced.to_ledger), (ContinuityKind::Reorg, 5, last));
+        assert!(batches[1..].iter().all(|batch| batch.continuity.is_none()));
+        assert_blocks(&batches, &node, 5, 12 - confirmations);
+        // Numbers of logs are never given twice.
+        assert_eq!(said(&batches)[0].0, said(&before).last().unwrap().0 + 1);
+    }
+}
+
+#[actix::test]
+async fn what_the_chain_calls_final_is_sent() {
+    let node = Node::new(40);
+    node.lock().unwrap().tag = Some(20);
+    let more = json!({ "finality": { "tag": "finalized" } });
+    let mut source = opened(settings(&[&served(&node).await], more.clone())).await;
+    assert_blocks(&polled(&mut source).await.0, &node, 0, 20);
+    // Above it, anything may happen; it may be told late or by one who lags.
+    node.lock().unwrap().revert(15);
+    node.lock().unwrap().tag = Some(18);
+    assert!(polled(&mut source).await.0.is_empty());
+    node.lock().unwrap().tag = Some(24);
+    assert_blocks(&polled(&mut source).await.0, &node, 21, 24);
+    // And what was final is not any more.
+    node.lock().unwrap().revert(5);
+    for _ in 0..4 {
+        node.lock().unwrap().mine(1);
+    }
+    assert_eq!(polled(&mut source).await.1[..2], ["discontinuity", "held"]);
+
+    let node = Node::new(3);
+    let mut source = made(settings(&[&served(&node).await], more));
+    source.identify().await.unwrap();
+    let error = source.open(None).await.unwrap_err().to_string();
+    assert!(error.contains("knows no block `finalized`") && error.contains("confirmations"), "{error}");
+}
+
+#[actix::test]
+async fn two_machines_behind_one_name() {
+    // About every second answer comes from one that lags by five blocks.
+    let node = Node::new(20);
+    let lagging = node.clone();
+    let mut dice: u32 = 1;
+    let url = serve(move |method, params| {
+        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let mut node = lagging.lock().unwrap();
+        if dice >> 31 == 0 {
+            return node.answer(method, params);
+        }
+        let full = node.chain.clone();
+        let keep = full.len().saturating_sub(5);
+        node.chain.truncate(keep);
+        let reply = node.answer(method, params);
+        node.chain = full;
+        reply
+    })
+    .await;
+    let mut source = opened(settings(&[&url], json!({}))).await;
+    let mut all = Vec::new();
+    for _ in 0..20 {
+        all.extend(polled(&mut source).await.0);
+    }
+    assert_blocks(&all, &node, 0, 18);
+}
+
+#[actix::test]
+async fn a_block_that_is_replaced_between_two_calls() {
+    let node = Node::new(6);
+    let mut left = 1;
+    let replaced = node.clone();
+    let url = serve(move |method, params| {
+        let mut node = replaced.lock().unwrap();
+        if method == "eth_getBlockReceipts" && left > 0 {
+            left -= 1;
+            node.revert(2);
+            node.mine(1);
+            node.mine(1);
+            node.mine(1);
+        }
+        node.answer(method, params)
+    })
+    .await;
+    let mut source = opened(settings(&[&url], json!({ "batch": 1, "start_ledger": 5 }))).await;
+    let (batches, errors) = polled(&mut source).await;
+    assert_blocks(&batches, &node, 5, 5);
+    assert!(errors.is_empty(), "{errors:?}");
+    assert!(matches!(node.lock().unwrap().answer("eth_getBlockReceipts", &json!([0])), Reply::Result(Value::Null)));
+}
