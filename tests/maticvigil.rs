@@ -22,13 +22,14 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 /// Every block has so many calls.
 const CALLS: usize = 3;
 
-/// A server with one mount.
+/// A server with one mount, which keeps for a slow client what these tests mine.
 fn serve(node: &EvmNode, keys: Value) -> Server {
     let config = json!({ "keys": keys });
     let server = Server::start(&format!(
         "{}listeners:\n  - bind: 127.0.0.1:0\n    mounts:\n      \
          - {{ dialect: maticvigil, path: /ws, sources: [chain], config: {config} }}\n\
-         admin: {{ bind: 127.0.0.1:0 }}\ncatch_up: {{ ledgers: 100000 }}\nlog: {{ level: trace }}\n",
+         admin: {{ bind: 127.0.0.1:0 }}\ncatch_up: {{ ledgers: 100000 }}\n\
+         limits: {{ outbox: 4MiB }}\nlog: {{ level: trace }}\n",
         node.source("chain")
     ));
     server.wait_ready();
