@@ -22,13 +22,14 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 /// Every block has so many calls.
 const CALLS: usize = 3;
 
-/// A server with one mount.
+/// A server with one mount, which keeps for a slow client what these tests mine.
 fn serve(node: &EvmNode, keys: Value) -> Server {
     let config = json!({ "keys": keys });
     let server = Server::start(&format!(
         "{}listeners:\n  - bind: 127.0.0.1:0\n    mounts:\n      \
          - {{ dialect: maticvigil, path: /ws, sources: [chain], config: {config} }}\n\
-         admin: {{ bind: 127.0.0.1:0 }}\ncatch_up: {{ ledgers: 100000 }}\nlog: {{ level: trace }}\n",
+         admin: {{ bind: 127.0.0.1:0 }}\ncatch_up: {{ ledgers: 100000 }}\n\
+         limits: {{ outbox: 4MiB }}\nlog: {{ level: trace }}\n",
         node.source("chain")
     ));
     server.wait_ready();
@@ -179,8 +180,8 @@ async fn an_echo_overtakes_what_waits() {
     }
     while next(&mut fast).await["blockNumber"] != BLOCKS {}
     say(&mut slow, json!({ "command": "heartbeat", "sessionID": id })).await;
-    let echoed = "ledgercast_messages_received_total{dialect=\"maticvigil\"}";
-    wait_until("the heartbeat arrives", || server.metric(echoed) >= 3.0);
+    let heard = "ledgercast_inbound_messages_total{dialect=\"maticvigil\"}";
+    wait_until("the heartbeat arrives", || server.metric(heard) >= 3.0);
     let (mut before, mut after, mut echo) = (0, 0, false);
     while before + after < 2 * CALLS as u64 * BLOCKS {
         match next(&mut slow).await["command"].as_str() {

@@ -102,17 +102,12 @@ impl Keys {
             }
         }
         for (at, held) in new.iter().enumerate() {
-            let same = |other: &Held| other.digest.is_some() && other.digest == held.digest;
+            let Some(other) = new[..at].iter().position(|other| other.digest == held.digest) else { continue };
             // At least one of the two is a file, or the settings would have been refused.
-            let files = || {
-                [at].into_iter().chain(new[..at].iter().position(same)).find_map(|at| self.entries[at].file.as_ref())
-            };
-            if let Some(other) = new[..at].iter().position(same)
-                && let Some((file, key)) = files()
-            {
-                let reason = format!("keys[{other}] and keys[{at}] are one key; put their contracts together");
-                return Err(FileError { key: key.clone(), file: file.clone(), reason });
-            }
+            let files = [at, other].map(|at| self.entries[at].file.as_ref());
+            let Some((file, key)) = files.into_iter().flatten().next() else { continue };
+            let reason = format!("keys[{other}] and keys[{at}] are one key; put their contracts together");
+            return Err(FileError { key: key.clone(), file: file.clone(), reason });
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
