@@ -85,7 +85,7 @@ pub enum SourceError {
     },
     /// The node serves another network than the configured one.
     #[error(
-        "{url} serves the network \"{found}\", not \"{expected}\"; correct `rpc_url`, or the network that the settings name"
+        "{url} serves the network \"{found}\", not \"{expected}\"; correct `rpc_url`, or `network_passphrase`, `network_id` or `chain_id`"
     )]
     WrongNetwork {
         /// Where, for people.

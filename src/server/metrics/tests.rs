@@ -66,6 +66,7 @@ fn filled() -> String {
     metrics.frames_rendered(6);
     metrics.written(4096, 2);
     metrics.inbound_messages("flow", 3);
+    metrics.called("main", "answered");
     metrics.worker(0, Lags { sessions: [1, 0, 3, 0], largest: 70 }, 512, 256);
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let known = Snapshot {
