@@ -179,8 +179,8 @@ async fn an_echo_overtakes_what_waits() {
     }
     while next(&mut fast).await["blockNumber"] != BLOCKS {}
     say(&mut slow, json!({ "command": "heartbeat", "sessionID": id })).await;
-    let echoed = "ledgercast_messages_received_total{dialect=\"maticvigil\"}";
-    wait_until("the heartbeat arrives", || server.metric(echoed) >= 3.0);
+    let heard = "ledgercast_inbound_messages_total{dialect=\"maticvigil\"}";
+    wait_until("the heartbeat arrives", || server.metric(heard) >= 3.0);
     let (mut before, mut after, mut echo) = (0, 0, false);
     while before + after < 2 * CALLS as u64 * BLOCKS {
         match next(&mut slow).await["command"].as_str() {

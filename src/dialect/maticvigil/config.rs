@@ -251,21 +251,21 @@ mod tests {
         assert_eq!(told("Board", "key: SECRET"), "");
         assert_eq!(
             told("board", "key: SECRET"),
-            "x.yaml:16:21: listeners[0].mounts[0].config.keys[0].contracts[0] is `board`, and no contract of the source is \
+            "x.yaml:15:21: listeners[0].mounts[0].config.keys[0].contracts[0] is `board`, and no contract of the source is \
              called so; did you mean `Board`?"
         );
         assert_eq!(
             told("Board", "key: 76767"),
-            "x.yaml:15:14: listeners[0].mounts[0].config.keys[0].key: a number; write text in quotes"
+            "x.yaml:14:14: listeners[0].mounts[0].config.keys[0].key: a number; write text in quotes"
         );
         assert_eq!(
             told("Board", "kye: SECRET"),
-            "x.yaml:15:9: unknown key `kye` in listeners[0].mounts[0].config.keys[0]; did you mean `key`?"
+            "x.yaml:14:9: unknown key `kye` in listeners[0].mounts[0].config.keys[0]; did you mean `key`?"
         );
         let bare = file("Board", "key: k").replace("key: k\n        contracts: [Board]", "SECRET");
         assert_eq!(
             crate::config::load::parse("x.yaml", &bare).unwrap_err().to_string(),
-            "x.yaml:15:9: listeners[0].mounts[0].config.keys[0]: a text; write { key_file: FILE, contracts: [ADDRESS] }"
+            "x.yaml:14:9: listeners[0].mounts[0].config.keys[0]: a text; write { key_file: FILE, contracts: [ADDRESS] }"
         );
     }
 

@@ -87,8 +87,8 @@ impl Keys {
     /// Reads the keys that stand in files; on an error all stay as they were.
     pub(super) fn read_files(&self) -> Result<(), FileError> {
         let mut new = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
-        for at in 0..new.len() {
-            let Some((file, key)) = &self.entries[at].file else { continue };
+        for (held, entry) in new.iter_mut().zip(&self.entries) {
+            let Some((file, key)) = &entry.file else { continue };
             let wrong = |reason: String| FileError { key: key.clone(), file: file.clone(), reason };
             let text =
                 std::fs::read_to_string(file).map_err(|error| wrong(format!("{error}; write the key into it")))?;
@@ -97,22 +97,17 @@ impl Keys {
                 return Err(wrong(fault.to_owned()));
             }
             let read = Some(digest(text));
-            if new[at].digest != read {
-                new[at] = Held { digest: read, version: new[at].version.wrapping_add(1) };
+            if held.digest != read {
+                *held = Held { digest: read, version: held.version.wrapping_add(1) };
             }
         }
         for (at, held) in new.iter().enumerate() {
-            let same = |other: &Held| other.digest.is_some() && other.digest == held.digest;
+            let Some(other) = new[..at].iter().position(|other| other.digest == held.digest) else { continue };
             // At least one of the two is a file, or the settings would have been refused.
-            let files = || {
-                [at].into_iter().chain(new[..at].iter().position(same)).find_map(|at| self.entries[at].file.as_ref())
-            };
-            if let Some(other) = new[..at].iter().position(same)
-                && let Some((file, key)) = files()
-            {
-                let reason = format!("keys[{other}] and keys[{at}] are one key; put their contracts together");
-                return Err(FileError { key: key.clone(), file: file.clone(), reason });
-            }
+            let files = [at, other].map(|at| self.entries[at].file.as_ref());
+            let Some((file, key)) = files.into_iter().flatten().next() else { continue };
+            let reason = format!("keys[{other}] and keys[{at}] are one key; put their contracts together");
+            return Err(FileError { key: key.clone(), file: file.clone(), reason });
         }
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
