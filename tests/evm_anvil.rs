@@ -9,6 +9,7 @@ use alloy_dyn_abi::DynSolValue;
 use alloy_primitives::{I256, U256, keccak256};
 use anvil::{Anvil, BOARD, CHAIN, COIN, OFFER, RELAY, TRANSFER, board_abi, call, coin_abi, note, number, relayed};
 use common::client::{Client, Got};
+use common::http;
 use common::reader::Reader;
 use common::server::{Server, path};
 use common::{pause, wait_until};
@@ -365,8 +366,7 @@ fn a_reorganisation_of_what_was_sent_stops_the_source() {
     let say = |id| drop(anvil.send(1, Some(BOARD), 0, &note(id, "x")));
     reorganise_deeply(&anvil, say, &watcher);
     wait_until("the reason is told", || {
-        let answer = server.readyz();
-        answer.status == 503 && answer.body.contains("reorganised")
+        http::get(server.admin, "/debug/sources").is_some_and(|answer| answer.body.contains("on_deep_reorg: continue"))
     });
     anvil.mine(3);
     pause(Duration::from_millis(1_000));
