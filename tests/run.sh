@@ -120,9 +120,11 @@ start_demo() {
   "$@" >"$file" 2>"$file.log" </dev/null &
   demo=$!
   wait_for_banner "$file" "$demo" || return 1
-  export FLOW_URL XRPL_URL PAGE_URL ADMIN_URL
+  export FLOW_URL XRPL_URL VIGIL_URL VIGIL_KEY PAGE_URL ADMIN_URL
   FLOW_URL=$(grep -o 'ws://[^ ]*/ws' "$file" | head -n 1)
   XRPL_URL=$(grep -o 'ws://[^ ]*/xrpl' "$file" | head -n 1)
+  VIGIL_URL=$(grep -o 'ws://[^ ]*/vigil/ws' "$file" | head -n 1)
+  VIGIL_KEY=$(sed -n 's/.*(MaticVigil, with the key \([^ )]*\)).*/\1/p' "$file")
   PAGE_URL=$(sed -n 's/^ *Browser *//p' "$file")
   ADMIN_URL=$(sed -n 's/^ *Operators *\(.*\)readyz and .*/\1/p' "$file")
 }
@@ -200,6 +202,8 @@ if start_demo "$work/demo" ledgercast serve --bind 127.0.0.1:0 --admin 127.0.0.1
   step "client: xrpl.js" node tests/clients/xrpl_client.js
   step "client: xrpl-py" "$tools/xrpl/bin/python" tests/clients/xrpl_client.py
   step "client: Chromium, the tutorial \"Monitor Incoming Payments\"" node tests/clients/xrpl_tutorial.js
+  step "client: the MaticVigil guide's in Python" python3 tests/clients/vigil_client.py
+  step "client: Chromium, the MaticVigil guide's" node tests/clients/vigil_browser.js
   step "the banner's commands" python3 tests/clients/banner_commands.py "$work/demo"
   step "the operators' endpoints" operators
   step "the metrics, read by Prometheus's parser" python3 tests/clients/metrics.py
