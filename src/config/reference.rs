@@ -166,6 +166,8 @@ pub fn ledger(config: &LedgerConfig) -> (&'static str, Shown) {
     match config {
         LedgerConfig::StellarRpc(config) => ("stellar_rpc", config.show()),
         LedgerConfig::XrplRpc(config) => ("xrpl_rpc", config.show()),
+        LedgerConfig::PlanetmintApi(config) => ("planetmint_api", config.show()),
+        LedgerConfig::TendermintRpc(config) => ("tendermint_rpc", config.show()),
     }
 }
 
@@ -174,6 +176,7 @@ pub fn dialect(config: &DialectConfig) -> (&'static str, Shown) {
     match config {
         DialectConfig::Flow(config) => ("flow", config.show()),
         DialectConfig::Rippled(config) => ("rippled", config.show()),
+        DialectConfig::Planetmint(config) => ("planetmint", config.show()),
     }
 }
 
@@ -317,6 +320,9 @@ mod tests {
         look("listener", Listener::default().show());
         look("flow", flow::Config::default().show());
         look("stellar_rpc", stellar::Config::default().show());
+        look("planetmint_api", crate::source::planetmint::ApiConfig::default().show());
+        look("tendermint_rpc", crate::source::planetmint::RpcConfig::default().show());
+        look("planetmint", crate::dialect::planetmint::Config::default().show());
     }
 
     #[test]

@@ -15,6 +15,7 @@
 pub mod flow;
 pub mod frame;
 mod http;
+pub mod planetmint;
 pub mod rippled;
 mod table;
 

@@ -1,6 +1,6 @@
 //! The table of dialects: their names in the configuration and how a mount of each is made.
 
-use super::{Mount, MountContext, flow, rippled};
+use super::{Mount, MountContext, flow, planetmint, rippled};
 use crate::broker::Renderings;
 use crate::config::Finding;
 use serde::Deserialize;
@@ -14,6 +14,8 @@ pub enum DialectConfig {
     Flow(flow::Config),
     /// The WebSocket API of the XRP Ledger's servers.
     Rippled(rippled::Config),
+    /// The event streams of a Planetmint node, and its API's roots.
+    Planetmint(planetmint::Config),
 }
 
 impl DialectConfig {
@@ -22,6 +24,7 @@ impl DialectConfig {
         match self {
             DialectConfig::Flow(config) => config.problems(),
             DialectConfig::Rippled(config) => config.problems(),
+            DialectConfig::Planetmint(config) => config.problems(),
         }
     }
 }
@@ -31,5 +34,8 @@ pub fn build(config: &DialectConfig, context: MountContext, renderings: &mut Ren
     match config {
         DialectConfig::Flow(config) => Arc::new(flow::FlowMount::new(config.clone(), context, renderings)),
         DialectConfig::Rippled(config) => Arc::new(rippled::RippledMount::new(config.clone(), context, renderings)),
+        DialectConfig::Planetmint(config) => {
+            Arc::new(planetmint::PlanetmintMount::new(config.clone(), context, renderings))
+        }
     }
 }

@@ -23,6 +23,7 @@ mod actor;
 mod backoff;
 mod checkpoint;
 mod error;
+pub mod planetmint;
 mod probe;
 mod rpc;
 mod status;

@@ -1,6 +1,6 @@
 //! The table of ledgers: their names in the configuration and how each is made.
 
-use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, stellar, xrpl};
+use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, planetmint, stellar, xrpl};
 use crate::config::Finding;
 use crate::event::{Family, SourceNumber};
 use serde::Deserialize;
@@ -14,6 +14,10 @@ pub enum LedgerConfig {
     StellarRpc(stellar::Config),
     /// A server of the XRP Ledger.
     XrplRpc(xrpl::Config),
+    /// The HTTP API of a Planetmint or BigchainDB node.
+    PlanetmintApi(planetmint::ApiConfig),
+    /// The consensus engine's RPC of such a network.
+    TendermintRpc(planetmint::RpcConfig),
 }
 
 impl LedgerConfig {
@@ -22,6 +26,7 @@ impl LedgerConfig {
         match self {
             LedgerConfig::StellarRpc(_) => Family::Stellar,
             LedgerConfig::XrplRpc(_) => Family::Xrpl,
+            LedgerConfig::PlanetmintApi(_) | LedgerConfig::TendermintRpc(_) => Family::Planetmint,
         }
     }
 
@@ -30,6 +35,8 @@ impl LedgerConfig {
         let (one, many) = match self {
             LedgerConfig::StellarRpc(config) => (&config.rpc_url, &config.rpc_urls),
             LedgerConfig::XrplRpc(config) => (&config.rpc_url, &config.rpc_urls),
+            LedgerConfig::PlanetmintApi(config) => (&config.rpc_url, &config.rpc_urls),
+            LedgerConfig::TendermintRpc(config) => (&config.rpc_url, &config.rpc_urls),
         };
         one.iter().chain(many).collect()
     }
@@ -44,6 +51,8 @@ impl LedgerConfig {
         match self {
             LedgerConfig::StellarRpc(config) => config.problems(),
             LedgerConfig::XrplRpc(config) => config.problems(),
+            LedgerConfig::PlanetmintApi(config) => config.problems(),
+            LedgerConfig::TendermintRpc(config) => config.problems(),
         }
     }
 }
@@ -62,6 +71,8 @@ pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
     match config {
         LedgerConfig::StellarRpc(config) => Box::new(stellar::StellarRpc::new(config.clone(), context)),
         LedgerConfig::XrplRpc(config) => Box::new(xrpl::XrplRpc::new(config.clone(), context)),
+        LedgerConfig::PlanetmintApi(config) => Box::new(planetmint::PlanetmintApi::new(config.clone(), context)),
+        LedgerConfig::TendermintRpc(config) => Box::new(planetmint::TendermintRpc::new(config.clone(), context)),
     }
 }
 
@@ -71,6 +82,7 @@ pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
 pub fn upstream(config: &LedgerConfig, max_response: usize) -> Option<Box<dyn Upstream>> {
     match config {
         LedgerConfig::StellarRpc(_) => None,
+        LedgerConfig::PlanetmintApi(_) | LedgerConfig::TendermintRpc(_) => None,
         LedgerConfig::XrplRpc(config) => {
             xrpl::XrplUpstream::new(config, max_response).map(|upstream| Box::new(upstream) as _)
         }
@@ -83,5 +95,7 @@ pub async fn probe(config: &LedgerConfig) -> Result<Vec<Probe>, SourceError> {
     match config {
         LedgerConfig::StellarRpc(config) => stellar::probe(config).await,
         LedgerConfig::XrplRpc(config) => xrpl::probe(config).await,
+        LedgerConfig::PlanetmintApi(config) => planetmint::probe_api(config).await,
+        LedgerConfig::TendermintRpc(config) => planetmint::probe_rpc(config).await,
     }
 }
