@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+pub mod planetmint;
 mod stellar;
 
 #[cfg(test)]

@@ -17,6 +17,8 @@
 //! * where a mount has several sources, every event names its network.
 
 #[cfg(test)]
+mod on_planetmint;
+#[cfg(test)]
 mod on_stellar;
 mod price;
 mod register;
