@@ -114,7 +114,8 @@ fn node(kept: &Kept, path: &str, query: &str) -> Answer {
 /// JSON-RPC by POST: one request, whose errors come with status 200.
 fn posted(kept: &Kept, body: &[u8]) -> Answer {
     let Ok(request) = serde_json::from_slice::<Value>(body) else {
-        let error = json!({ "code": -32700, "message": "Parse error. Invalid JSON", "data": "error unmarshaling request" });
+        let error =
+            json!({ "code": -32700, "message": "Parse error. Invalid JSON", "data": "error unmarshaling request" });
         return envelope(Value::Null, Err(error), 500);
     };
     let method = request["method"].as_str().unwrap_or_default();
@@ -165,8 +166,7 @@ fn find<'a>(kept: &'a Kept, height: Option<&Value>) -> Result<&'a Block, Value> 
         let text = format!("height {height} must be less than or equal to the current blockchain height {latest}");
         return Err(internal(text));
     }
-    kept.get(height)
-        .ok_or_else(|| internal(format!("height {height} is not available, lowest height is {oldest}")))
+    kept.get(height).ok_or_else(|| internal(format!("height {height} is not available, lowest height is {oldest}")))
 }
 
 fn status(kept: &Kept) -> Value {

@@ -137,7 +137,8 @@ impl Traffic {
     /// Makes one asset out of two outputs.
     fn compose(&mut self, chance: &mut ChaCha8Rng) -> Transaction {
         let parts = [self.take(chance), self.take(chance)];
-        let inputs: Vec<Value> = parts.iter().map(|part| input(chance, &self.accounts[part.owner], Some(part))).collect();
+        let inputs: Vec<Value> =
+            parts.iter().map(|part| input(chance, &self.accounts[part.owner], Some(part))).collect();
         let asset = json!([{ "data": cid(chance) }, { "id": parts[0].asset }, { "id": parts[1].asset }]);
         self.finish(chance, "COMPOSE", json!(inputs), vec![(parts[0].owner, 1)], asset, None)
     }

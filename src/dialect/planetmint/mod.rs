@@ -97,9 +97,9 @@ impl Config {
     pub fn problems(&self) -> Vec<Finding> {
         let fault = |message: &str| vec![(vec!["streams_url".into()], message.to_owned())];
         match (&self.streams_url, self.serve) {
-            (None, Serve::Api) => {
-                fault("is missing, and with `serve: api` the streams are elsewhere; write it, such as ws://127.0.0.1:9985")
-            }
+            (None, Serve::Api) => fault(
+                "is missing, and with `serve: api` the streams are elsewhere; write it, such as ws://127.0.0.1:9985",
+            ),
             (Some(_), Serve::Streams) => fault("is told by the api alone; remove it, or change `serve`"),
             (Some(url), _) => match reqwest::Url::parse(url) {
                 Ok(url) if !["ws", "wss"].contains(&url.scheme()) || !url.has_host() => {

@@ -72,7 +72,9 @@ impl PlanetmintRender {
         let (transaction_id, height) = (Text(hash), batch.ledger.index);
         let (asset_id, asset_ids) = (&*native.asset_id, &*native.asset_ids);
         match self.form {
-            MessageForm::Both => self.write(frames, &BothMessage { transaction_id, asset_id, asset_ids: List(asset_ids), height }),
+            MessageForm::Both => {
+                self.write(frames, &BothMessage { transaction_id, asset_id, asset_ids: List(asset_ids), height })
+            }
             MessageForm::P => self.write(frames, &PMessage { transaction_id, asset_id, height }),
             MessageForm::S2 => self.write(frames, &S2Message { height, asset_ids: List(asset_ids), transaction_id }),
         }

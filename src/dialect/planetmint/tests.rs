@@ -64,7 +64,9 @@ fn body(reply: &HttpReply) -> Value {
 fn recorded_blocks_give_exactly_the_recorded_streams() {
     let Some(batches) = recordings::batches() else { return };
     let of_all = |stream, form| batches.iter().flat_map(|batch| texts(stream, form, batch)).collect::<Vec<_>>();
-    for (stream, file) in [(Stream::Transactions, "ws-valid_transactions.jsonl"), (Stream::Blocks, "ws-valid_blocks.jsonl")] {
+    for (stream, file) in
+        [(Stream::Transactions, "ws-valid_transactions.jsonl"), (Stream::Blocks, "ws-valid_blocks.jsonl")]
+    {
         let recorded = recordings::recorded(file).unwrap();
         let recorded: Vec<&str> = recorded.lines().collect();
         // To the letter.
@@ -97,7 +99,10 @@ fn assets_in_every_form() {
             written(MessageForm::Both),
             format!(r#"{{"transaction_id":"{ID}","asset_id":"{asset_id}","asset_ids":{list},"height":7}}"#)
         );
-        assert_eq!(written(MessageForm::P), format!(r#"{{"transaction_id":"{ID}","asset_id":"{asset_id}","height":7}}"#));
+        assert_eq!(
+            written(MessageForm::P),
+            format!(r#"{{"transaction_id":"{ID}","asset_id":"{asset_id}","height":7}}"#)
+        );
         let s2: Value = serde_json::from_str(&written(MessageForm::S2)).unwrap();
         assert_eq!(s2, json!({ "height": 7, "asset_ids": list, "transaction_id": ID }));
     }
@@ -139,7 +144,10 @@ async fn roots_come_from_the_settings() {
         for path in ["/api/v1/", "/api/v1", "api/v1/"] {
             let (status, reply) = answer(&mount, &none, "GET", path).await;
             let root = body(&reply);
-            assert_eq!((status, &root["streams"]), (200, &json!(format!("{streams}/api/v1/streams/valid_transactions"))));
+            assert_eq!(
+                (status, &root["streams"]),
+                (200, &json!(format!("{streams}/api/v1/streams/valid_transactions")))
+            );
             assert_eq!(root["streamedblocks"], format!("{streams}/api/v1/streams/valid_blocks"));
             assert_eq!((&root["blocks"], &root["transactions"]), (&json!("/blocks/"), &json!("/transactions/")));
         }
@@ -163,9 +171,12 @@ async fn blocks_and_transactions_of_history() {
     let known = recent(vec![batch_of(6, "", []), batch_of(7, "ab", [text(ID), text(OTHER)])]);
     let mount = mount(json!({}));
     let block = json!({ "app_hash": "ab", "height": 7, "transaction_ids": [ID, OTHER] });
-    for path in
-        ["/api/v1/blocks/7", "/api/v1/blocks/7/", "/api/v1/blocks/latest", &format!("/api/v1/blocks?transaction_id={ID}")]
-    {
+    for path in [
+        "/api/v1/blocks/7",
+        "/api/v1/blocks/7/",
+        "/api/v1/blocks/latest",
+        &format!("/api/v1/blocks?transaction_id={ID}"),
+    ] {
         let (status, reply) = answer(&mount, &known, "GET", path).await;
         assert_eq!((status, body(&reply)), (200, block.clone()), "{path}");
         assert!(reply.headers.contains(&("content-type", "application/json".to_owned())));
@@ -175,7 +186,12 @@ async fn blocks_and_transactions_of_history() {
         assert_eq!((status, body(&reply)["metadata"].clone()), (200, json!([1.50])), "{path}");
     }
     let not_found = json!({ "message": "Not found", "status": 404 });
-    for path in ["/api/v1/blocks/8", "/api/v1/blocks/1", "/api/v1/transactions/xyz", &format!("/api/v1/transactions/{}", "0".repeat(64))] {
+    for path in [
+        "/api/v1/blocks/8",
+        "/api/v1/blocks/1",
+        "/api/v1/transactions/xyz",
+        &format!("/api/v1/transactions/{}", "0".repeat(64)),
+    ] {
         let (status, reply) = answer(&mount, &known, "GET", path).await;
         assert_eq!((status, body(&reply)), (404, not_found.clone()), "{path}");
     }

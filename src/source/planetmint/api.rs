@@ -5,7 +5,7 @@ mod node;
 use super::config::ApiConfig;
 use super::mapping::{self, Origin};
 use super::position::Position;
-use crate::source::stellar::StartLedger;
+use crate::source::stellar::{OnGap, StartLedger};
 use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError};
 use futures_util::future::join;
 use node::Block;
@@ -252,7 +252,7 @@ impl PlanetmintApi {
     /// settings say so.
     fn incomplete(&mut self, height: u64, error: SourceError) -> Result<Next, SourceError> {
         // Only what the node says of its own block; what happens on the way says nothing about the block.
-        if matches!(error, SourceError::Malformed { .. }) && self.position.may_skip() {
+        if matches!(error, SourceError::Malformed { .. }) && self.config.on_gap == OnGap::Announce {
             let now = Instant::now();
             let fresh = Missing { height, since: now, asked: now, is_gap: true, told: false, passing: false };
             let missing = self.missing.filter(|missing| missing.height == height && missing.is_gap).unwrap_or(fresh);

@@ -1,13 +1,13 @@
 //! A block → its batch: the events in their order, the same by either way in.
 
+use super::ISSUANCE;
 use super::native::{self, Parties};
 use super::transaction::{Operation, Transaction};
-use super::ISSUANCE;
-use crate::event::{
-    Amount, Asset, AssetKeys, Body, Continuity, Event, EventKind, Hash, Key, LedgerBatch, LedgerFacts, LedgerRef, Native,
-    Payment, Place, SourceNumber,
-};
 use crate::event;
+use crate::event::{
+    Amount, Asset, AssetKeys, Body, Continuity, Event, EventKind, Hash, Key, LedgerBatch, LedgerFacts, LedgerRef,
+    Native, Payment, Place, SourceNumber,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 

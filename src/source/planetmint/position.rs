@@ -142,12 +142,8 @@ impl Position {
             return Err(held_by_reset(reason));
         }
         let last = self.last.map_or(start, |(last, _)| last);
-        self.announce = Some(Continuity {
-            kind: ContinuityKind::Reset,
-            from_ledger: start.min(last),
-            to_ledger: last,
-            reason,
-        });
+        self.announce =
+            Some(Continuity { kind: ContinuityKind::Reset, from_ledger: start.min(last), to_ledger: last, reason });
         self.epoch += 1;
         (self.last, self.due) = (None, Some(start));
         self.follows();

@@ -137,7 +137,10 @@ impl Transaction {
             signers,
             outputs: outputs.collect::<Result<_, Reason>>()?,
             assets: assets.into_iter().map(|asset| asset.id).collect(),
-            memo: wire.metadata.and_then(|metadata| serde_json::from_str::<String>(metadata.get()).ok()).map(Into::into),
+            memo: wire
+                .metadata
+                .and_then(|metadata| serde_json::from_str::<String>(metadata.get()).ok())
+                .map(Into::into),
             text: text.trim().into(),
         })
     }

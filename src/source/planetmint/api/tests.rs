@@ -4,7 +4,7 @@ use crate::config::units::{Size, Time};
 use crate::devnet::planetmint::{Contents, Network};
 use crate::event::{ContinuityKind, LedgerBatch};
 use crate::source::planetmint::recordings;
-use crate::source::stellar::{OnGap, OnReset};
+use crate::source::stellar::OnReset;
 use crate::source::testing::{Got, Reply, Taker, serve, until};
 use crate::source::{LedgerConfig, RpcUrl, Settings, SourceStatus, start};
 use actix::Actor;
@@ -58,8 +58,10 @@ impl Node {
         };
         if self.bigchaindb && body.get("transaction_ids").is_some() {
             let ids = body["transaction_ids"].as_array().unwrap().clone();
-            let whole: Vec<Value> =
-                ids.iter().map(|id| (self.answer)(&format!("/api/v1/transactions/{}", id.as_str().unwrap())).1).collect();
+            let whole: Vec<Value> = ids
+                .iter()
+                .map(|id| (self.answer)(&format!("/api/v1/transactions/{}", id.as_str().unwrap())).1)
+                .collect();
             body = json!({ "height": body["height"], "transactions": whole });
         }
         if body.is_null() { html() } else { Reply::StatusBody(status, body.to_string().into()) }
@@ -159,15 +161,19 @@ async fn where_a_source_begins() {
     let url = Node::serve(&node).await;
     for bigchaindb in [false, true] {
         node.lock().unwrap().bigchaindb = bigchaindb;
-        for (start_ledger, due) in
-            [(StartLedger::Latest, 40), (StartLedger::Oldest, 1), (StartLedger::Number(7), 7), (StartLedger::Number(90), 90)]
-        {
+        for (start_ledger, due) in [
+            (StartLedger::Latest, 40),
+            (StartLedger::Oldest, 1),
+            (StartLedger::Number(7), 7),
+            (StartLedger::Number(90), 90),
+        ] {
             let ledger = opened(ApiConfig { start_ledger, ..config(&url) }, None).await;
             assert_eq!((ledger.due(), ledger.newest()), (Some(due), Some(40)));
         }
     }
     // Idle, one question for each poll.
-    let mut ledger = opened(ApiConfig { start_ledger: StartLedger::Latest, gap_after: Time::secs(30), ..config(&url) }, None).await;
+    let mut ledger =
+        opened(ApiConfig { start_ledger: StartLedger::Latest, gap_after: Time::secs(30), ..config(&url) }, None).await;
     node.lock().unwrap().bigchaindb = false;
     read(&mut ledger, 1).await;
     node.lock().unwrap().asked.clear();
@@ -225,7 +231,10 @@ async fn a_block_comes_whole_or_not_at_all() {
     let node = Node::of(&network);
     let url = Node::serve(&node).await;
     let block = (node.lock().unwrap().answer)("/api/v1/blocks/2").1;
-    let last = format!("/api/v1/transactions/{}", block["transaction_ids"].as_array().unwrap().last().unwrap().as_str().unwrap());
+    let last = format!(
+        "/api/v1/transactions/{}",
+        block["transaction_ids"].as_array().unwrap().last().unwrap().as_str().unwrap()
+    );
     for (on_gap, then) in [(OnGap::Wait, 2), (OnGap::Announce, 3)] {
         let mut ledger = opened(ApiConfig { on_gap, ..config(&url) }, None).await;
         read(&mut ledger, 1).await;
@@ -281,13 +290,8 @@ async fn another_chain_is_known_by_the_last_block() {
     let settings = ApiConfig { on_reset: OnReset::Continue, ..config(&url) };
     let mut ledger = opened(settings.clone(), None).await;
     read(&mut ledger, 5).await;
-    let checkpoint = Checkpoint {
-        network: "planetmint".into(),
-        epoch: 0,
-        ledger: 5,
-        hash: None,
-        counters: ledger.counters(),
-    };
+    let checkpoint =
+        Checkpoint { network: "planetmint".into(), epoch: 0, ledger: 5, hash: None, counters: ledger.counters() };
     // The same chain goes on after a restart.
     old.close_next(1_700_000_100);
     let mut again = opened(settings.clone(), Some(checkpoint.clone())).await;
@@ -372,7 +376,8 @@ async fn answers_are_hostile_until_proven() {
     let id = (node.lock().unwrap().answer)("/api/v1/blocks/1").1["transaction_ids"][0].as_str().unwrap().to_owned();
     let other = json!({ "id": "a".repeat(64), "operation": "VOTE" });
     let real = answers_of(&network);
-    node.lock().unwrap().answer = Box::new(move |path| if path.ends_with(&id) { (200, other.clone()) } else { real(path) });
+    node.lock().unwrap().answer =
+        Box::new(move |path| if path.ends_with(&id) { (200, other.clone()) } else { real(path) });
     assert_eq!(poll(&mut ledger).await.unwrap_err(), "malformed");
     node.lock().unwrap().answer = Box::new(answers_of(&network));
     assert_eq!(poll(&mut ledger).await.unwrap().ledger.index, 1);

@@ -7,8 +7,8 @@ use crate::event::Hash;
 use crate::source::{RpcClient, SourceError, cut};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{self, DeserializeOwned, Deserializer};
 use serde::Deserialize;
+use serde::de::{self, DeserializeOwned, Deserializer};
 use serde_json::value::RawValue;
 
 /// A whole number, as text or as number.

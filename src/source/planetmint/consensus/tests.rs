@@ -2,18 +2,21 @@ use super::*;
 use crate::config::units::Time;
 use crate::devnet::planetmint::{Contents, Network};
 use crate::event::{ContinuityKind, LedgerBatch};
-use crate::source::planetmint::{PlanetmintApi, native, recordings};
 use crate::source::planetmint::config::ApiConfig;
+use crate::source::planetmint::{PlanetmintApi, native, recordings};
 use crate::source::stellar::{OnGap, OnReset};
 use crate::source::testing::{Reply, serve};
 use crate::source::{RpcUrl, SourceStatus};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Mutex;
 
 /// What a scripted RPC serves, and answers given instead, one each, before it works.
 struct Script {
     network: Arc<Network>,
     faults: Vec<Reply>,
+    /// Answers of single paths given instead.
+    instead: HashMap<String, Value>,
 }
 
 type Shared = Arc<Mutex<Script>>;
@@ -25,12 +28,15 @@ fn network(seed: u64, blocks: u64, retention: u32) -> Arc<Network> {
 }
 
 async fn scripted(network: &Arc<Network>) -> (Shared, String) {
-    let script = Arc::new(Mutex::new(Script { network: network.clone(), faults: Vec::new() }));
+    let script = Arc::new(Mutex::new(Script { network: network.clone(), faults: Vec::new(), instead: HashMap::new() }));
     let serving = script.clone();
     let url = serve(move |path, _| {
         let mut script = serving.lock().unwrap();
         if !script.faults.is_empty() {
             return script.faults.remove(0);
+        }
+        if let Some(instead) = script.instead.get(path) {
+            return Reply::Body(instead.to_string().into());
         }
         let answer = script.network.answer("GET", path, b"");
         Reply::StatusBody(answer.status, answer.body.into())
@@ -198,43 +204,58 @@ async fn results_must_fit_the_transactions() {
     let (script, url) = scripted(&network).await;
     let mut ledger = opened(config(&url)).await;
     let answer = |path: &str| -> Value { serde_json::from_str(&network.answer("GET", path, b"").body).unwrap() };
-    let reply = |value: &Value| Reply::Body(value.to_string().into());
-    let block = answer("/block?height=1");
-    let mut results = answer("/block_results?height=1");
-    results["result"]["txs_results"] = Value::Null;
-    // Which of the two is asked for first is not said; either way they do not fit.
-    let mut bad_block = block.clone();
-    bad_block["result"]["block"]["data"]["txs"] = json!(["Zm9vPWJhcg=="]);
-    let both = |block: &Value, results: &Value| {
-        let mut merged = block.clone();
-        for (key, value) in results["result"].as_object().unwrap() {
-            merged["result"][key] = value.clone();
+    let (block, results) = ("/block?height=1", "/block_results?height=1");
+    let mut changed = answer(results);
+    changed["result"]["txs_results"] = Value::Null;
+    script.lock().unwrap().instead.insert(results.to_owned(), changed.clone());
+    assert_eq!(poll(&mut ledger).await.unwrap_err(), "malformed", "transactions without results");
+    let mut other = answer(block);
+    other["result"]["block"]["data"]["txs"] = json!(["Zm9vPWJhcg=="]);
+    script.lock().unwrap().instead.insert(block.to_owned(), other.clone());
+    for (outcomes, fits) in [
+        (json!([]), false),
+        // Accepted, and no transaction.
+        (json!([{}]), false),
+        (json!([{ "code": "0" }]), false),
+        (json!([{ "code": -1 }]), false),
+        // Rejected, it may be anything.
+        (json!([{ "code": 7 }]), true),
+    ] {
+        changed["result"]["txs_results"] = outcomes;
+        script.lock().unwrap().instead.insert(results.to_owned(), changed.clone());
+        match poll(&mut ledger).await {
+            Ok(batch) => assert!(fits && (batch.ledger.index, batch.events.len()) == (1, 1), "{changed}"),
+            Err(kind) => assert!(!fits && kind == "malformed", "{kind}: {changed}"),
         }
-        merged
-    };
-    let fits = both(&block, &results);
-    script.lock().unwrap().faults = vec![reply(&fits), reply(&fits)];
-    assert_eq!(poll(&mut ledger).await.unwrap_err(), "malformed");
-    results["result"]["txs_results"] = json!([{}]);
-    let fits = both(&bad_block, &results);
-    script.lock().unwrap().faults = vec![reply(&fits), reply(&fits)];
-    assert_eq!(poll(&mut ledger).await.unwrap_err(), "malformed", "accepted, and no transaction");
-    // Rejected, it may be anything.
-    results["result"]["txs_results"] = json!([{ "code": 7 }]);
-    let fits = both(&bad_block, &results);
-    script.lock().unwrap().faults = vec![reply(&fits), reply(&fits)];
-    let batch = poll(&mut ledger).await.unwrap();
-    assert_eq!((batch.ledger.index, batch.events.len()), (1, 1));
+    }
+    // Another height, another chain, no time, no hash.
+    for (pointer, value) in [
+        ("/result/block/header/height", json!("3")),
+        ("/result/block/header/chain_id", json!("another")),
+        ("/result/block/header/time", json!("yesterday")),
+        ("/result/block_id/hash", json!("xx")),
+        ("/result/block/data/txs", json!([7])),
+    ] {
+        let mut other = answer("/block?height=2");
+        *other.pointer_mut(pointer).unwrap() = value;
+        script.lock().unwrap().instead.insert("/block?height=2".to_owned(), other);
+        ledger.ahead = None;
+        assert_eq!(poll(&mut ledger).await.unwrap_err(), "malformed", "{pointer}");
+    }
+    script.lock().unwrap().instead.clear();
+    assert_eq!(poll(&mut ledger).await.unwrap().ledger.index, 2);
 }
 
 #[test]
 fn recorded_answers_are_read() {
-    let result = |file: &str| recordings::json(&format!("tendermint-rpc/{file}")).map(|mut value| value["result"].take());
+    let result =
+        |file: &str| recordings::json(&format!("tendermint-rpc/{file}")).map(|mut value| value["result"].take());
     for (version, newest) in [("v0_34", 67), ("v0_38", 232)] {
         let Some(status) = result(&format!("{version}-status.json")) else { return };
         let status: rpc::Status = serde_json::from_value(status).unwrap();
         assert_eq!((&*status.node_info.network, status.sync_info.latest_block_height.0), ("dockerchain", newest));
-        let block: Block = serde_json::from_value(result(&format!("{version}-block_at_height_10.json")).unwrap()).unwrap();
+        let block: Block =
+            serde_json::from_value(result(&format!("{version}-block_at_height_10.json")).unwrap()).unwrap();
         assert_eq!(block.block.header.height.0, 10);
         assert!(rpc::hash(&block.block_id).is_some());
         assert!(block.block.header.last_block_id.as_ref().and_then(rpc::hash).is_some());

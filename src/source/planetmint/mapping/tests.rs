@@ -105,7 +105,10 @@ fn who_is_found() {
     assert_eq!(keys(&told[1]), all[..4]);
     let parties: &Parties = told[1].native.as_ref().unwrap().get().unwrap();
     let names = |names: &[Arc<str>]| names.iter().map(|name| name.to_string()).collect::<Vec<_>>();
-    assert_eq!((names(&parties.senders), names(&parties.owners)), (vec!["A".into(), "B".into()], vec!["C".into(), "D".into()]));
+    assert_eq!(
+        (names(&parties.senders), names(&parties.owners)),
+        (vec!["A".into(), "B".into()], vec!["C".into(), "D".into()])
+    );
     let Body::Payment(payment) = &told[1].body else { panic!() };
     assert_eq!((&*payment.from, &*payment.to), ("A", "C"));
     // Who creates does not pay.
