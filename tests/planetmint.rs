@@ -25,7 +25,12 @@ struct Node {
 impl Node {
     /// With one block that holds `events` broker events, as later ones do.
     fn start(seed: u64, events: usize) -> Node {
-        let network = Arc::new(Network::new(seed, 5, Contents::Mixed { events }, 10_000));
+        Node::keeping(10_000, seed, events)
+    }
+
+    /// The same, of whose blocks so many are kept.
+    fn keeping(retention: u32, seed: u64, events: usize) -> Node {
+        let network = Arc::new(Network::new(seed, 5, Contents::Mixed { events }, retention));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let serving = network.clone();
@@ -63,7 +68,7 @@ fn server(node: &Node, config: &str, more: &str) -> Server {
     let server = Server::start(&format!(
         "sources:\n  \
            api: {{ type: planetmint_api, config: {{ rpc_url: '{url}', poll_interval: 30ms }} }}\n  \
-           rpc: {{ type: tendermint_rpc, config: {{ rpc_url: '{url}', poll_interval: 30ms }} }}\n\
+           rpc: {{ type: tendermint_rpc, config: {{ rpc_url: '{url}', poll_interval: 30ms, on_gap: announce }} }}\n\
          listeners:\n  - bind: 127.0.0.1:0\n    public_url: https://example.org\n    mounts:\n      \
            - {{ dialect: planetmint, path: /planetmint, sources: [api], config: {config} }}\n      \
            - {{ dialect: planetmint, path: /, sources: [rpc], config: {config} }}\n\
@@ -193,11 +198,26 @@ fn those_who_do_not_read_or_are_reset_harm_nobody() {
         }
     }
     wait_until("the stuck client is closed", || {
-        server.metric("ledgercast_sessions_open{dialect=\"planetmint\"}") as u64 == 1
+        server.metric(r#"ledgercast_sessions_closed_total{dialect="planetmint",code="1013",reason="too_slow"}"#) == 1.0
     });
     node.close();
     assert_eq!(next(&mut healthy)["height"], 13);
     drop(stuck);
+}
+
+#[test]
+fn a_gap_closes_with_1012_and_the_stream_goes_on() {
+    let node = Node::keeping(5, 1, 3);
+    let server = server(&node, "{}", "");
+    let mut before = open(&server, BLOCKS);
+    node.close();
+    assert_eq!(next(&mut before)["height"], 2);
+    // At once, so that nobody can have read them all.
+    (0..2000).for_each(|_| node.close());
+    assert_eq!(before.closed(), Some(1012));
+    let mut after = open(&server, BLOCKS);
+    node.close();
+    while next(&mut after)["height"] != 2003 {}
 }
 
 #[test]

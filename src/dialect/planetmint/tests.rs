@@ -265,3 +265,19 @@ fn settings_that_cannot_work_are_told() {
     }
     assert!(serde_json::from_value::<Config>(json!({ "message_form": "s1" })).is_err());
 }
+
+#[test]
+fn only_over_one_source_of_its_own_family() {
+    use crate::config::load::parse;
+    let good = include_str!("../../../config/planetmint.yaml");
+    parse("planetmint.yaml", good).unwrap();
+    let stellar = good.replacen("planetmint_api", "stellar_rpc", 1);
+    let told = parse("x.yaml", &stellar).unwrap_err().to_string();
+    assert!(told.contains("reads Stellar, and planetmint clients understand Planetmint alone"), "{told}");
+    let by_rpc = good.replacen("planetmint_api", "tendermint_rpc", 1);
+    parse("x.yaml", &by_rpc).unwrap();
+    let two = "sources:\n  other: { type: tendermint_rpc, config: { rpc_url: 'http://a' } }\n";
+    let two = good.replacen("sources:\n", two, 1).replacen("sources: [planetmint]", "sources: [planetmint, other]", 1);
+    let told = parse("x.yaml", &two).unwrap_err().to_string();
+    assert!(told.contains("planetmint takes one"), "{told}");
+}

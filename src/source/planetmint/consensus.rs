@@ -17,6 +17,10 @@ use std::time::Duration;
 /// Answers in a row, for each address, that say that the due block is kept no more, before it is given up.
 const LOST_PROBES: usize = 2;
 
+/// Polls for which the newest block may be without results before that is an error: a block is stored a moment before
+/// the application has gone through it.
+const UNSETTLED: u32 = 10;
+
 /// A consensus RPC, polled.
 pub struct TendermintRpc {
     config: RpcConfig,
@@ -34,6 +38,8 @@ pub struct TendermintRpc {
     /// The due block, where it was needed for the one before it.
     ahead: Option<Block>,
     lost_probes: usize,
+    /// Polls in a row that found the newest block without results.
+    unsettled: u32,
 }
 
 impl TendermintRpc {
@@ -51,6 +57,7 @@ impl TendermintRpc {
             oldest: 0,
             ahead: None,
             lost_probes: 0,
+            unsettled: 0,
         }
     }
 
@@ -132,14 +139,16 @@ impl TendermintRpc {
             return self.lost(due);
         }
         self.lost_probes = 0;
-        let (block, results, app_hash) = self.fetch(due).await?;
+        let Some((block, results, app_hash)) = self.fetch(due).await? else { return Ok(Next::NotYet) };
+        self.unsettled = 0;
         self.deliver(due, block, results, app_hash)
     }
 
-    /// The due block, what became of its transactions, and the application hash after it.
-    async fn fetch(&mut self, due: u64) -> Result<(Block, Results, String), SourceError> {
+    /// The due block, what became of its transactions, and the application hash after it. `None`: the newest block
+    /// is stored and has no results yet.
+    async fn fetch(&mut self, due: u64) -> Result<Option<(Block, Results, String)>, SourceError> {
         let ahead = self.ahead.take().filter(|block| block.block.header.height.0 == due);
-        let newest = self.newest;
+        let (newest, unsettled) = (self.newest, self.unsettled);
         let rpc: &RpcClient = self.rpc()?;
         let block = async {
             match ahead {
@@ -153,7 +162,7 @@ impl TendermintRpc {
             let (block, results, next) = (block?, results?, next?);
             let app_hash = rpc::app_hash_of_hex(&next.block.header.app_hash);
             self.ahead = Some(next);
-            return Ok((block, results, app_hash));
+            return Ok(Some((block, results, app_hash)));
         }
         let info = async {
             match rpc::ask::<rpc::Info>(rpc, "/abci_info").await {
@@ -164,10 +173,14 @@ impl TendermintRpc {
             }
         };
         let ((block, results), info) = join(join(block, rpc::results(rpc, due)), info).await;
+        if matches!(results, Err(SourceError::Rpc { .. })) && unsettled < UNSETTLED {
+            self.unsettled = unsettled + 1;
+            return Ok(None);
+        }
         let (block, results, info) = (block?, results?, info?);
         let told = results.app_hash.as_deref().and_then(rpc::bytes).filter(|bytes| !bytes.is_empty());
         if let Some(bytes) = told {
-            return Ok((block, results, rpc::app_hash(bytes)));
+            return Ok(Some((block, results, rpc::app_hash(bytes))));
         }
         let app_hash = match info {
             Some(info) if info.last_block_height.0 == due => {
@@ -184,7 +197,7 @@ impl TendermintRpc {
             },
             _ => String::new(),
         };
-        Ok((block, results, app_hash))
+        Ok(Some((block, results, app_hash)))
     }
 
     /// Maps a block and moves the position past it.

@@ -57,11 +57,11 @@ impl Block {
         match (&self.transaction_ids, &self.transactions) {
             (Some(ids), _) => ids.iter().map(|text| id(text)).collect(),
             (None, Some(transactions)) => {
-                let item = |raw: &Box<RawValue>| match serde_json::from_str::<String>(raw.get()) {
+                let item = |raw: &RawValue| match serde_json::from_str::<String>(raw.get()) {
                     Ok(text) => id(&text),
-                    Err(_) => Ok(Item::Whole(raw.clone())),
+                    Err(_) => Ok(Item::Whole(raw.to_owned())),
                 };
-                transactions.iter().map(item).collect()
+                transactions.iter().map(|raw| item(raw)).collect()
             }
             (None, None) => Err("has neither transaction_ids nor transactions".to_owned()),
         }

@@ -12,10 +12,12 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::sync::Mutex;
 
+type Answers = Box<dyn Fn(&str) -> (u16, Value) + Send>;
+
 /// A scripted node.
 struct Node {
     /// The status and JSON of a path.
-    answer: Box<dyn Fn(&str) -> (u16, Value) + Send>,
+    answer: Answers,
     /// Paths that are not there, for a time.
     hidden: HashSet<String>,
     /// In BigchainDB's form.

@@ -146,6 +146,22 @@ async fn faults_delay_and_lose_nothing() {
 }
 
 #[actix::test]
+async fn the_newest_block_may_lack_its_results_for_a_moment() {
+    let network = network(1, 1, 1000);
+    let (script, url) = scripted(&network).await;
+    let mut ledger = opened(config(&url)).await;
+    let path = "/block_results?height=1";
+    let error = json!({ "jsonrpc": "2.0", "id": -1, "error": { "code": -32603, "message": "no results" } });
+    script.lock().unwrap().instead.insert(path.to_owned(), error);
+    for _ in 0..UNSETTLED {
+        assert_eq!(poll(&mut ledger).await.unwrap_err(), "not yet");
+    }
+    assert_eq!(poll(&mut ledger).await.unwrap_err(), "rpc");
+    script.lock().unwrap().instead.clear();
+    assert_eq!(poll(&mut ledger).await.unwrap().ledger.index, 1);
+}
+
+#[actix::test]
 async fn what_is_no_longer_kept() {
     let network = network(1, 5, 10);
     let (_, url) = scripted(&network).await;
