@@ -4,20 +4,26 @@ mod common;
 #[path = "common/transcript.rs"]
 mod transcript;
 
+use bytes::Bytes;
 use common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, frame};
-use common::server::{Devnet, Server, settings_with};
-use ledgercast::broker::Renderings;
+use common::server::{Devnet, Server, settings_of};
+use ledgercast::broker::{Renderings, StreamEntry};
 use ledgercast::dialect::{
-    self, Action, Applied, Change, Dialect, DialectConfig, Input, MountContext, Opening, Output,
+    self, Action, Applied, Call, Change, Dialect, DialectConfig, Input, Lane, MountContext, Opening, Output,
 };
-use serde_json::json;
-use std::collections::{BTreeMap, VecDeque};
+use ledgercast::event::{LedgerBatch, LedgerRef, Native};
+use ledgercast::source::xrpl::native;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use transcript::{Happening, Message, Received, Transcript, Transport};
 
 /// What `limits.values_per_session` is unless it is set.
 const VALUES_PER_SESSION: u64 = 1000;
+/// What `limits.waiting_changes` is unless it is set.
+const WAITING_CHANGES: u64 = 16;
 /// How long nothing must come to a socket before the server is asked whether that is all.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -26,20 +32,33 @@ struct Bare {
     session: Box<dyn Dialect>,
     now: Duration,
     alarm: Option<Duration>,
-    changes: VecDeque<Change>,
+    /// Changes in the order in which they were asked for, and what must not overtake them.
+    waiting: VecDeque<Waiting>,
+    /// The session's position is held.
+    held: bool,
+    /// The newest ledger.
+    ledger: Option<Arc<StreamEntry>>,
+    calls: VecDeque<Call>,
+    unanswered: BTreeSet<u32>,
     received: VecDeque<Received>,
     closed: bool,
+}
+
+enum Waiting {
+    Change(Change),
+    Hold,
+    Answer(Bytes),
 }
 
 impl Bare {
     fn open(dialect: &str, transcript: &Transcript) -> Bare {
         let config = json!({"dialect": dialect, "config": transcript.config});
         let config: DialectConfig = serde_json::from_value(config).expect(&transcript.name);
-        let values = transcript.limits["values_per_session"].as_u64().unwrap_or(VALUES_PER_SESSION);
+        let limit = |name: &str, default| transcript.limits[name].as_u64().unwrap_or(default) as usize;
         let context = MountContext {
-            values_per_session: values as usize,
+            values_per_session: limit("values_per_session", VALUES_PER_SESSION),
             sources: 1,
-            waiting_changes: 16,
+            waiting_changes: limit("waiting_changes", WAITING_CHANGES),
             ..MountContext::default()
         };
         let mount = dialect::build(&config, context, &mut Renderings::default());
@@ -48,7 +67,11 @@ impl Bare {
             session,
             now: Duration::ZERO,
             alarm: None,
-            changes: VecDeque::new(),
+            waiting: VecDeque::new(),
+            held: false,
+            ledger: None,
+            calls: VecDeque::new(),
+            unanswered: BTreeSet::new(),
             received: VecDeque::new(),
             closed: false,
         };
@@ -61,14 +84,27 @@ impl Bare {
             return Err("the connection is closed already".to_owned());
         }
         let mut output = Output::default();
+        let mut released = false;
         self.session.handle(input, self.now, &mut output);
         for action in output.actions {
             assert!(!self.closed, "an action after the close");
             match action {
+                Action::Send(Lane::Ordered, frames) if self.is_waited_for() => {
+                    self.waiting.push_back(Waiting::Answer(frames));
+                }
                 Action::Send(_, frames) => self.frames(&frames),
-                Action::Subscribe(change) => self.changes.push_back(change),
+                Action::Subscribe(change) => self.waiting.push_back(Waiting::Change(change)),
+                Action::Hold => self.waiting.push_back(Waiting::Hold),
+                Action::Release(release) => {
+                    assert!(std::mem::take(&mut self.held), "a release without a hold");
+                    self.frames(&release.answer);
+                    released = true;
+                }
+                Action::Call(call) => {
+                    assert!(self.unanswered.insert(call.number), "two calls of one number");
+                    self.calls.push_back(call);
+                }
                 Action::Alarm(at) => self.alarm = at,
-                Action::Hold | Action::Release(_) | Action::Call(_) => panic!("no transcript calls a ledger yet"),
                 Action::Close { code, reason } => {
                     assert!(reason.len() <= 123, "a close frame has no room for {reason}");
                     self.closed = true;
@@ -76,15 +112,76 @@ impl Bare {
                 }
             }
         }
+        if released {
+            self.go_on();
+            self.input(Input::Applied)?;
+        }
         Ok(())
     }
 
+    /// Whether something is ahead that answers wait for: a change that comes first, or anything behind it.
+    fn is_waited_for(&self) -> bool {
+        match self.waiting.front() {
+            None => false,
+            Some(Waiting::Hold) => self.waiting.len() > 1,
+            Some(_) => true,
+        }
+    }
+
     fn applied(&mut self, dropped: u64) -> Result<(), String> {
-        let change = self.changes.pop_front().ok_or("no change of subscription was asked for")?;
-        if let Some(answer) = (change.answer)(&Applied { dropped, ledger: None }) {
+        let none = "no change of subscription was asked for";
+        if self.held {
+            return Err("the session's position is held".to_owned());
+        }
+        let change = match self.waiting.pop_front() {
+            Some(Waiting::Change(change)) => change,
+            Some(Waiting::Hold) => return Err("a hold comes first, write !held".to_owned()),
+            Some(Waiting::Answer(_)) | None => return Err(none.to_owned()),
+        };
+        if let Some(answer) = (change.answer)(&Applied { dropped, ledger: self.ledger.clone() }) {
             self.frames(&answer);
         }
+        self.go_on();
         self.input(Input::Applied)
+    }
+
+    fn hold(&mut self) -> Result<(), String> {
+        if self.held || !matches!(self.waiting.pop_front(), Some(Waiting::Hold)) {
+            return Err("no hold was asked for".to_owned());
+        }
+        self.held = true;
+        self.go_on();
+        self.input(Input::Held(&Applied { dropped: 0, ledger: self.ledger.clone() }))
+    }
+
+    /// Answers up to the next change go out; a hold is none.
+    fn go_on(&mut self) {
+        loop {
+            let at = usize::from(matches!(self.waiting.front(), Some(Waiting::Hold)));
+            match self.waiting.get(at) {
+                Some(Waiting::Answer(_)) => {}
+                _ => return,
+            }
+            if let Some(Waiting::Answer(frames)) = self.waiting.remove(at) {
+                self.frames(&frames);
+            }
+        }
+    }
+
+    fn not_taken(&mut self) -> Result<(), String> {
+        let last = self.waiting.iter().rposition(|it| !matches!(it, Waiting::Answer(_)));
+        self.waiting.remove(last.ok_or("no change of subscription was asked for")?);
+        self.go_on();
+        self.input(Input::TooManyChanges)
+    }
+
+    fn called(&mut self, number: u32, method: &str, parameters: &Value) -> Result<(), String> {
+        let call = self.calls.pop_front().ok_or("nothing was asked of the ledger's RPC")?;
+        let asked: Value = serde_json::from_str(&call.parameters).map_err(|error| error.to_string())?;
+        if (call.number, &*call.method, &asked) != (number, method, parameters) {
+            return Err(format!("expected: {number} {method} {parameters}\n     got: {call:?}"));
+        }
+        Ok(())
     }
 
     fn pass(&mut self, time: Duration) -> Result<(), String> {
@@ -134,20 +231,61 @@ impl Transport for Bare {
         match happening {
             Happening::Applied { dropped } => self.applied(dropped),
             Happening::Passed(time) => self.pass(time),
-            Happening::TooManyChanges => {
-                self.changes.pop_back().ok_or("no change of subscription was asked for")?;
-                self.input(Input::TooManyChanges)
-            }
+            Happening::TooManyChanges => self.not_taken(),
+            Happening::TooBig { size } => self.input(Input::TooBig { size }),
             Happening::Ending(ending) => self.input(Input::Ending(ending)),
+            Happening::Ledger { index } => {
+                self.ledger = Some(ledger(index));
+                Ok(())
+            }
+            Happening::Held => self.hold(),
+            Happening::Called { call, method, parameters } => self.called(call, &method, &parameters),
+            Happening::Answered { call, outcome } => {
+                if !self.unanswered.remove(&call) {
+                    return Err(format!("call {call} is not under way"));
+                }
+                self.input(Input::Answered { call, outcome: outcome.as_deref().map_err(|error| *error) })
+            }
         }
     }
 
     fn finish(&mut self) -> Result<(), String> {
-        match self.changes.len() {
+        if let Some(call) = self.calls.front() {
+            return Err(format!("!called was expected: {call:?}"));
+        }
+        if self.held {
+            return Err("the session's position is still held".to_owned());
+        }
+        match self.waiting.len() {
             0 => Ok(()),
             count => Err(format!("{count} changes of subscription wait for !applied")),
         }
     }
+}
+
+/// A ledger of the XRP Ledger with nothing in it, as its servers tell it.
+fn ledger(index: u64) -> Arc<StreamEntry> {
+    let native = native::Ledger {
+        hash: "AB".repeat(32).into(),
+        close_time: 771_099_232,
+        close_time_iso: "2024-06-07T18:07:12Z".into(),
+        transactions: 0,
+        fee_base: 10,
+        reserve_base: 1_000_000,
+        reserve_increment: 200_000,
+        network_id: Some(0),
+        validated_ledgers: format!("32570-{index}").into(),
+    };
+    let batch = LedgerBatch {
+        source: 0,
+        network: "xrpl".into(),
+        epoch: 0,
+        ledger: LedgerRef { index, hash: None, parent: None, closed_at: 1_717_783_632 },
+        continuity: None,
+        events: Vec::new(),
+        native: Some(Native::new(native, 0)),
+    };
+    Arc::new(StreamEntry::new(batch, 1, 0, Instant::now(), 0, Arc::default()))
 }
 
 /// A real socket of a real server, which applies changes by itself.
@@ -244,13 +382,15 @@ fn bare() {
 #[test]
 fn through_a_socket() {
     // A quarter of an hour between ledgers: no event comes between the lines.
-    let devnet = Devnet::start("0.001", 1);
+    let devnets = [("flow", "stellar"), ("rippled", "xrpl")];
+    let devnets = devnets.map(|(dialect, ledger)| (dialect, ledger, Devnet::of_ledger(ledger, "0.001", 1)));
     let mut by_settings: BTreeMap<String, Vec<Transcript>> = BTreeMap::new();
     for (dialect, transcript) in transcripts() {
         if !transcript.bare_only {
-            assert_eq!(dialect, "flow", "say here how a mount of {dialect} is set up");
-            let limits = format!("limits: {}", transcript.limits);
-            let settings = settings_with(devnet.address, &transcript.config.to_string(), &limits);
+            let found = devnets.iter().find(|(of, ..)| *of == dialect);
+            let (_, ledger, devnet) = found.unwrap_or_else(|| panic!("say here which ledger is for {dialect}"));
+            let (config, limits) = (transcript.config.to_string(), format!("limits: {}", transcript.limits));
+            let settings = settings_of(&format!("{ledger}_rpc"), devnet.address, &dialect, &config, &limits);
             by_settings.entry(settings).or_default().push(transcript);
         }
     }
@@ -313,6 +453,11 @@ fn what_is_no_transcript_is_refused() {
         ("!applied dropped=1", "say @bare-only"),
         ("!applied 1", "write !applied dropped=3"),
         ("!ending soon", "`soon` is no ending"),
+        ("!ledger soon", "`soon` is no number"),
+        ("!called 1 fee", "write !called 1 fee {}"),
+        ("!answered 1", "write !answered 1 {}"),
+        ("!failed 1 soon", "`soon` is no failure of a call"),
+        ("!held", "say @bare-only"),
         ("-->x fg", "x:1: "),
     ] {
         let error = Transcript::parse("x", text).unwrap_err();

@@ -10,10 +10,11 @@ pub fn banner(clients: SocketAddr, operators: SocketAddr) -> String {
     // Nothing in an address can end a quoted word of the shell. The commands begin their lines, so that
     // Python's second line is copied without an indent.
     format!(
-        r#"ledgercast is up: a demo on an embedded ledger, with no network needed. Ctrl-C stops it.
+        r#"ledgercast is up: a demo on embedded ledgers, with no network needed. Ctrl-C stops it.
 
   Browser    http://{clients}/
   Clients    {url} (Obsrvr Flow)
+             ws://{clients}/xrpl (XRP Ledger: xrpl.js, xrpl-py)
   Operators  http://{operators}/readyz and http://{operators}/metrics
 
 Watch events with any of these:

@@ -1,6 +1,7 @@
-//! `devnet`: only the embedded ledger.
+//! `devnet`: only the embedded ledgers.
 
 use crate::config::Bind;
+use crate::devnet::{Devnet, Face, Settings};
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
@@ -21,9 +22,13 @@ pub struct Traffic {
 /// The options of `devnet`.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// Where the RPC listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000")]
-    pub listen: Bind,
+    /// Which ledger; several times for several, each at an address of its own
+    #[arg(long, value_name = "LEDGER", value_enum, default_value = "stellar")]
+    pub ledger: Vec<Face>,
+    /// Where the RPC listens, several times for several ledgers [default: port 8000 for Stellar and 5005 for the XRP
+    /// Ledger, on 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS")]
+    pub listen: Vec<Bind>,
     /// Ledgers in a second, such as 1, 4 or 0.2
     #[arg(long, value_name = "NUMBER", default_value = "1")]
     pub rate: Rate,
@@ -46,6 +51,15 @@ impl Arguments {
     pub fn traffic(&self) -> Traffic {
         let Arguments { rate, events_per_ledger, accounts, seed, .. } = *self;
         Traffic { interval: rate.0, events_per_ledger, accounts, seed }
+    }
+
+    /// Each ledger asked for, with where it listens: in the order of both options, else on its own port.
+    pub fn ledgers(&self) -> impl Iterator<Item = (Face, SocketAddr)> {
+        let own = |face: &Face| Bind::loopback(face.port());
+        self.ledger.iter().enumerate().map(move |(place, face)| {
+            let listen = self.listen.get(place).copied().unwrap_or_else(|| own(face));
+            (*face, listen.0)
+        })
     }
 }
 
@@ -79,34 +93,46 @@ impl FromStr for Rate {
 
 impl Traffic {
     /// The devnet's settings for this traffic.
-    pub fn settings(&self, listen: SocketAddr) -> crate::devnet::Settings {
-        crate::devnet::Settings {
+    pub fn settings(&self, face: Face, listen: SocketAddr) -> Settings {
+        Settings {
+            face,
             listen,
             seed: self.seed,
             ledger_interval: self.interval,
             events_per_ledger: self.events_per_ledger as usize,
             accounts: self.accounts as usize,
-            ..crate::devnet::Settings::default()
+            ..Settings::default()
         }
     }
 }
 
-/// Runs the embedded ledger until the process is told to stop.
+/// Runs the embedded ledgers until the process is told to stop.
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     crate::logging::init(Default::default(), Default::default());
-    let settings = crate::devnet::Settings {
+    let (ledgers, addresses) = (arguments.ledger.len(), arguments.listen.len());
+    if addresses > ledgers {
+        anyhow::bail!("there are {addresses} --listen for {ledgers} --ledger; give each ledger at most one address");
+    }
+    let settings = arguments.ledgers().map(|(face, listen)| Settings {
         payments_per_ledger: arguments.payments_per_ledger.map(|count| count as usize),
-        ..arguments.traffic().settings(arguments.listen.0)
-    };
-    start(settings)
+        ..arguments.traffic().settings(face, listen)
+    });
+    start(settings.collect())
 }
 
-fn start(settings: crate::devnet::Settings) -> anyhow::Result<()> {
+fn start(settings: Vec<Settings>) -> anyhow::Result<()> {
     actix::System::new().block_on(async {
-        let devnet = crate::devnet::start(settings).await?;
-        super::print(&format!("devnet: Stellar RPC at {}\n", devnet.url()))?;
+        let mut running: Vec<Devnet> = Vec::new();
+        for settings in settings {
+            let endpoint = settings.face.endpoint();
+            let devnet = crate::devnet::start(settings).await?;
+            super::print(&format!("devnet: {endpoint} at {}\n", devnet.url()))?;
+            running.push(devnet);
+        }
         super::serve::signalled().await?;
-        devnet.stop().await;
+        for devnet in running {
+            devnet.stop().await;
+        }
         Ok(())
     })
 }
@@ -114,6 +140,28 @@ fn start(settings: crate::devnet::Settings) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn each_ledger_has_its_own_address() {
+        let ledgers = |line: &str| -> Vec<(Face, String)> {
+            let arguments = Line::parse_from(line.split(' ')).arguments;
+            arguments.ledgers().map(|(face, listen)| (face, listen.to_string())).collect()
+        };
+        let stellar = |at: &str| (Face::Stellar, at.to_owned());
+        let xrpl = |at: &str| (Face::Xrpl, at.to_owned());
+        assert_eq!(ledgers("devnet"), [stellar("127.0.0.1:8000")]);
+        assert_eq!(ledgers("devnet --listen 127.0.0.1:1"), [stellar("127.0.0.1:1")]);
+        assert_eq!(ledgers("devnet --ledger xrpl"), [xrpl("127.0.0.1:5005")]);
+        let both = "devnet --ledger xrpl --ledger stellar --listen 127.0.0.1:1";
+        assert_eq!(ledgers(both), [xrpl("127.0.0.1:1"), stellar("127.0.0.1:8000")]);
+    }
 
     #[test]
     fn rates_are_exact() {

@@ -33,6 +33,7 @@ Examples:
   ledgercast check-config --online my.yaml     and do its sources answer?
   ledgercast serve --config my.yaml            run with it
   ledgercast devnet --rate 0.2                 only the embedded ledger, one block every 5 seconds
+  ledgercast devnet --ledger xrpl              the same as an XRP Ledger
   ledgercast load --clients 1000               how many clients can it serve?
   RUST_LOG=ledgercast=debug ledgercast         with more in the log";
 
@@ -62,7 +63,7 @@ pub enum Command {
     },
     /// Print every setting with its default and meaning
     GenConfig,
-    /// Run only the embedded ledger: a real Stellar RPC with seeded traffic
+    /// Run only the embedded ledgers: a real Stellar RPC or XRP Ledger JSON-RPC with seeded traffic
     Devnet(devnet::Arguments),
     /// Load a server with many clients, check what they get, and measure how long it takes
     Load(load::Arguments),

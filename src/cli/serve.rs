@@ -4,6 +4,7 @@ use super::devnet::{Rate, Traffic};
 use super::listen::CannotListen;
 use super::{banner, demo, descriptors};
 use crate::config::{Bind, Config, Loaded, LogFormat, load};
+use crate::devnet::Face;
 use crate::server::{ListenError, Server, StartError};
 use clap::Parser;
 use std::path::PathBuf;
@@ -66,7 +67,7 @@ impl Default for Arguments {
 }
 
 impl DemoArguments {
-    /// The traffic of the embedded ledger.
+    /// The traffic of the embedded ledgers.
     pub fn traffic(&self) -> Traffic {
         Traffic {
             interval: self.devnet_rate.0,
@@ -76,9 +77,9 @@ impl DemoArguments {
         }
     }
 
-    /// The settings, once the embedded ledger serves at `rpc_url`.
-    pub fn config(&self, rpc_url: String) -> Config {
-        demo::config(rpc_url, self.bind, self.admin)
+    /// The settings, once the embedded ledgers serve.
+    pub fn config(&self, ledgers: demo::Ledgers) -> Config {
+        demo::config(ledgers, self.bind, self.admin)
     }
 
     /// What the demo says once it listens at `bind` and `admin`: not always the addresses asked
@@ -93,7 +94,7 @@ impl DemoArguments {
 pub enum Plan {
     /// What a file says.
     File(Box<Loaded>),
-    /// The demo: start the embedded ledger on a free port of the loopback, then serve
+    /// The demo: start the embedded ledgers on free ports of the loopback, then serve
     /// [`DemoArguments::config`] and print [`DemoArguments::banner`].
     Demo(DemoArguments),
 }
@@ -126,13 +127,15 @@ fn start(plan: Plan, open_files: Option<u64>) -> anyhow::Result<()> {
         match plan {
             Plan::File(file) => serve(&file.config, &Origin::File(&file)).await,
             Plan::Demo(arguments) => {
-                let settings = arguments.traffic().settings(([127, 0, 0, 1], 0).into());
-                let devnet = crate::devnet::start(settings).await?;
-                let mut config = arguments.config(devnet.url());
+                let ledger =
+                    |face| crate::devnet::start(arguments.traffic().settings(face, ([127, 0, 0, 1], 0).into()));
+                let (stellar, xrpl) = (ledger(Face::Stellar).await?, ledger(Face::Xrpl).await?);
+                let mut config = arguments.config(demo::Ledgers { stellar: stellar.url(), xrpl: xrpl.url() });
                 // Its few clients need no warning.
                 descriptors::fit(&mut config, open_files);
                 let result = serve(&config, &Origin::Demo(&arguments)).await;
-                devnet.stop().await;
+                stellar.stop().await;
+                xrpl.stop().await;
                 result
             }
         }

@@ -117,7 +117,7 @@ impl Show for Sources {
             let value = Shown::Section(vec![
                 Entry {
                     key: "type".into(),
-                    doc: &[" What kind of RPC it is: `stellar_rpc`."],
+                    doc: &[" What kind of RPC it is. Below stand the settings of each kind."],
                     value: Shown::text(kind),
                 },
                 Entry { key: "config".into(), doc: &[], value: config },
@@ -133,7 +133,7 @@ impl Show for Mount {
         let (name, config) = dialect(&self.dialect);
         let entry = |key: &'static str, doc, value| Entry { key: key.into(), doc, value };
         Shown::Section(vec![
-            entry("dialect", &[" The protocol of the clients: `flow`."], Shown::text(name)),
+            entry("dialect", &[" The protocol of the clients. Below stand the settings of each."], Shown::text(name)),
             entry(
                 "path",
                 &[" Where they connect; begins with `/`. The longest path that fits wins. Default /ws."],
@@ -212,6 +212,35 @@ const HEAD: &str = "\
 # Secrets belong into files named by `…_file`, since settings get copied.
 ";
 
+/// Every kind of source that is not in the example, and every such dialect, with its defaults.
+fn others() -> (Vec<LedgerConfig>, Vec<DialectConfig>) {
+    let ledgers = vec![
+        LedgerConfig::XrplRpc(Default::default()),
+        LedgerConfig::PlanetmintApi(Default::default()),
+        LedgerConfig::TendermintRpc(Default::default()),
+    ];
+    let dialects = vec![DialectConfig::Rippled(Default::default()), DialectConfig::Planetmint(Default::default())];
+    (ledgers, dialects)
+}
+
+/// The settings of those, as remarks: only one kind can stand in the example.
+fn print_others(text: &mut String) {
+    let (ledgers, dialects) = others();
+    let ledgers = ledgers.iter().map(|config| ("a source of", "type", ledger(config)));
+    let dialects = dialects.iter().map(|config| ("a mount of", "dialect", dialect(config)));
+    for (what, key, (name, config)) in ledgers.chain(dialects) {
+        let Shown::Section(entries) = config else { continue };
+        let mut section = format!("{key}: {name}\nconfig:\n");
+        for entry in entries {
+            write_entry(&mut section, &entry, 2);
+        }
+        let _ = writeln!(text, "\n# The settings of {what} `{key}: {name}`:\n#");
+        for line in section.lines() {
+            let _ = writeln!(text, "#   {line}");
+        }
+    }
+}
+
 /// The commented file.
 pub fn print(config: &Config) -> String {
     let mut text = HEAD.to_owned();
@@ -221,6 +250,7 @@ pub fn print(config: &Config) -> String {
             write_entry(&mut text, &entry, 0);
         }
     }
+    print_others(&mut text);
     text
 }
 
@@ -320,9 +350,10 @@ mod tests {
         look("listener", Listener::default().show());
         look("flow", flow::Config::default().show());
         look("stellar_rpc", stellar::Config::default().show());
-        look("planetmint_api", crate::source::planetmint::ApiConfig::default().show());
-        look("tendermint_rpc", crate::source::planetmint::RpcConfig::default().show());
-        look("planetmint", crate::dialect::planetmint::Config::default().show());
+        let (ledgers, dialects) = others();
+        for (name, shown) in ledgers.iter().map(ledger).chain(dialects.iter().map(dialect)) {
+            look(name, shown);
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Embedded ledgers for development, demonstrations, tests and load: simulated networks behind the
 //! real protocols of their nodes, on a loopback port.
 //!
-//! Comes in: [`Settings`]. Goes out: an address that speaks Stellar RPC, so that a broker needs no
-//! special case to use it, and any other client can. Later ledgers get a folder beside `stellar`.
+//! Comes in: [`Settings`]. Goes out: an address that speaks the RPC of the [`Face`] asked for, so that a
+//! broker needs no special case to use it, and any other client can. A further kind of ledger is one folder
+//! and its line in `table`.
 //!
 //! Who owns what: [`start`] binds the port, so that a taken one is told at once, and gives all else
 //! to a thread of its own, `devnet`, which closes a ledger every interval and starts two more: one
@@ -28,13 +29,17 @@
 //! ```
 
 pub mod planetmint;
+mod seed;
 mod stellar;
+mod table;
+mod xrpl;
 
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
@@ -42,7 +47,9 @@ use actix_web::{App, HttpServer, web};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use stellar::{Contents, Network, World};
+pub use table::Face;
+
+use table::Simulated;
 
 /// Ledgers closed at the start, so that clients see something at once.
 pub const HISTORY: u32 = 5;
@@ -60,6 +67,8 @@ const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// What a simulated network is like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
+    /// Which kind of ledger.
+    pub face: Face,
     /// Where it listens; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Decides accounts, assets and all transactions.
@@ -68,7 +77,8 @@ pub struct Settings {
     /// seconds. More than 0, at most a day.
     pub ledger_interval: Duration,
     /// Broker events that each ledger decodes to: one for the ledger, one per transaction,
-    /// contract event, payment and trade. 0 counts as 1, an empty ledger. At most 10,000.
+    /// contract event, payment and trade. 0 counts as 1, an empty ledger. At most 10,000. On Stellar the number
+    /// is exact; on the XRP Ledger the last transaction may bring a few more.
     pub events_per_ledger: usize,
     /// Instead of the mixture, so many payments in each ledger, to each account in turn: for
     /// measuring, where each event shall reach exactly one client. At most 5,000.
@@ -77,13 +87,14 @@ pub struct Settings {
     pub accounts: usize,
     /// Ledgers kept. Fewer are kept if they would take more than 128 MiB.
     pub retention: u32,
-    /// Names the network; contract addresses and transaction hashes follow from it.
+    /// Names the network; contract addresses and transaction hashes follow from it. Stellar alone has it.
     pub passphrase: String,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            face: Face::default(),
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             seed: 1,
             ledger_interval: Duration::from_secs(1),
@@ -177,7 +188,7 @@ pub async fn start(settings: Settings) -> Result<Devnet, Error> {
 /// payments of ledger N are for the accounts N × `payments_per_ledger` and those after it.
 pub fn accounts(settings: &Settings) -> Result<Vec<String>, Error> {
     check(settings)?;
-    Ok(World::new(settings.seed, settings.accounts, &settings.passphrase)?.addresses())
+    (settings.face.row().accounts)(settings)
 }
 
 fn check(settings: &Settings) -> Result<(), Error> {
@@ -211,7 +222,6 @@ async fn run(
     stop: oneshot::Receiver<()>,
 ) {
     let started = network(&settings).and_then(|network| {
-        let network = web::Data::new(network);
         let server =
             server(network.clone(), listener).map_err(|source| Error::Listen { address: settings.listen, source })?;
         Ok((network, server))
@@ -228,7 +238,7 @@ async fn run(
     if ready.send(Ok(())).is_ok() {
         tokio::select! {
             _ = stop => {}
-            error = tick(&network, settings.ledger_interval) => {
+            error = tick(&*network, settings.ledger_interval) => {
                 log::error!("devnet stops, because it could not make a ledger: {error}");
             }
         }
@@ -238,13 +248,8 @@ async fn run(
 }
 
 /// A network with its first few ledgers, as if it had been running.
-fn network(settings: &Settings) -> Result<Network, Error> {
-    let world = World::new(settings.seed, settings.accounts, &settings.passphrase)?;
-    let contents = match settings.payments_per_ledger {
-        None => Contents::Mixed { events: settings.events_per_ledger },
-        Some(count) => Contents::Payments { count },
-    };
-    let network = Network::new(world, contents, settings.retention);
+fn network(settings: &Settings) -> Result<Arc<dyn Simulated>, Error> {
+    let network = (settings.face.row().network)(settings)?;
     let now = SystemTime::now();
     for age in (0..HISTORY).rev() {
         let time = now.checked_sub(settings.ledger_interval.saturating_mul(age));
@@ -253,11 +258,12 @@ fn network(settings: &Settings) -> Result<Network, Error> {
     Ok(network)
 }
 
-fn server(network: web::Data<Network>, listener: TcpListener) -> io::Result<actix_web::dev::Server> {
+fn server(network: Arc<dyn Simulated>, listener: TcpListener) -> io::Result<actix_web::dev::Server> {
     let app = move || {
         // The factory runs on the thread that serves. A thread without a name serves as well.
         let _ = rustix::thread::set_name(c"devnet-http");
-        App::new().app_data(network.clone()).default_service(web::to(stellar::serve))
+        let network = network.clone();
+        App::new().default_service(web::to(move |request, payload| network.clone().serve(request, payload)))
     };
     let server = HttpServer::new(app)
         .workers(1)
@@ -269,14 +275,14 @@ fn server(network: web::Data<Network>, listener: TcpListener) -> io::Result<acti
 }
 
 /// Closes ledgers for ever; comes back only with an error.
-async fn tick(network: &Network, every: Duration) -> Error {
+async fn tick(network: &dyn Simulated, every: Duration) -> Error {
     let mut interval = interval_at(Instant::now() + every, every);
     // A machine that was asleep or overloaded does not make up for lost ledgers in a burst.
     interval.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         interval.tick().await;
         if let Err(error) = network.close_next(unix(SystemTime::now())) {
-            return error.into();
+            return error;
         }
     }
 }

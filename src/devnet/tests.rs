@@ -93,3 +93,30 @@ async fn wrong_settings_name_the_key_and_the_remedy() {
     assert!(error(Settings { retention: 0, ..good() }).await.contains("retention"));
     assert!(error(Settings { passphrase: String::new(), ..good() }).await.contains("passphrase"));
 }
+
+#[tokio::test]
+async fn every_face_is_served_on_its_own_port() {
+    let settings = Settings { face: Face::Xrpl, ledger_interval: Duration::from_millis(50), ..Settings::default() };
+    let addresses = accounts(&settings).unwrap();
+    assert_eq!(addresses.len(), settings.accounts);
+    assert_ne!(addresses, accounts(&Settings::default()).unwrap());
+    let devnet = start(settings).await.unwrap();
+    let info = |body: &[u8]| exchange(devnet.address(), "POST / HTTP/1.1", body);
+    let newest = || {
+        let (status, body) = info(br#"{"method":"server_info","params":[{}]}"#);
+        assert_eq!(status, 200);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        body["result"]["info"]["validated_ledger"]["seq"].as_u64().unwrap()
+    };
+    let first = newest();
+    while newest() < first + 3 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(info(br#"{"method":"nothing"}"#).0, 200, "errors of methods travel with 200");
+    assert_eq!(info(b"{").0, 400);
+    assert_eq!(info(&vec![b' '; 1_000_001]).0, 400);
+    assert_eq!(exchange(devnet.address(), "GET / HTTP/1.1", b"").0, 403);
+    let account = format!(r#"{{"method":"account_info","params":[{{"account":"{}"}}]}}"#, addresses[0]);
+    assert!(info(account.as_bytes()).1.contains("account_data"));
+    devnet.stop().await;
+}

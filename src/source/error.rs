@@ -47,6 +47,22 @@ pub enum SourceError {
         /// The server's text, cut to a sane length.
         message: String,
     },
+    /// The server says by a word of its own that it cannot, or will not, answer now.
+    #[error("{url}: {method} was refused with {error}: {message}; {}", refusal.remedy())]
+    Refused {
+        /// Where, for people.
+        url: String,
+        /// The method called.
+        method: String,
+        /// The server's word for it, such as `slowDown`.
+        error: String,
+        /// The server's text, cut to a sane length.
+        message: String,
+        /// What it means.
+        refusal: Refusal,
+        /// How long to stay away at least.
+        wait: Option<Duration>,
+    },
     /// An answer that is not what the method gives.
     #[error("{url}: unusable answer to {method}: {reason}; check that the url is an rpc of this ledger kind")]
     Malformed {
@@ -68,7 +84,9 @@ pub enum SourceError {
         limit: usize,
     },
     /// The node serves another network than the configured one.
-    #[error("{url} serves the network \"{found}\", not \"{expected}\"; correct `rpc_url` or `network_passphrase`")]
+    #[error(
+        "{url} serves the network \"{found}\", not \"{expected}\"; correct `rpc_url`, or the network that the settings name"
+    )]
     WrongNetwork {
         /// Where, for people.
         url: String,
@@ -121,6 +139,43 @@ pub enum SourceError {
     },
 }
 
+/// What it means that a server refuses by a word of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// We ask too much, or others do.
+    Overloaded,
+    /// It is starting, or has lost its network.
+    NotSynced,
+    /// It can no longer follow the network, and needs a person.
+    Blocked,
+    /// Our request is wrong, or not allowed.
+    Denied,
+    /// Anything else.
+    Other,
+}
+
+impl Refusal {
+    const fn kind(self) -> &'static str {
+        match self {
+            Refusal::Overloaded => "overloaded",
+            Refusal::NotSynced => "not_synced",
+            Refusal::Blocked => "blocked",
+            Refusal::Denied => "denied",
+            Refusal::Other => "rpc",
+        }
+    }
+
+    const fn remedy(self) -> &'static str {
+        match self {
+            Refusal::Overloaded => "raise `poll_interval` or use another server",
+            Refusal::NotSynced => "it is asked again until it follows its network",
+            Refusal::Blocked => "it cannot follow the network any more; upgrade it, or use another server",
+            Refusal::Denied => "check that the url is an rpc of this ledger kind and that this host may use it",
+            Refusal::Other => "it will be asked again",
+        }
+    }
+}
+
 fn remedy(status: u16) -> &'static str {
     match status {
         401 | 403 => "check `auth_header_file` or `auth_header`",
@@ -139,6 +194,7 @@ impl SourceError {
             SourceError::Timeout { .. } => "timeout",
             SourceError::Status { .. } => "http_status",
             SourceError::Rpc { .. } => "rpc",
+            SourceError::Refused { refusal, .. } => refusal.kind(),
             SourceError::Malformed { .. } => "malformed",
             SourceError::TooLarge { .. } => "too_large",
             SourceError::WrongNetwork { .. } => "wrong_network",
@@ -154,6 +210,7 @@ impl SourceError {
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             SourceError::Status { retry_after, .. } => *retry_after,
+            SourceError::Refused { wait, .. } => *wait,
             _ => None,
         }
     }

@@ -26,8 +26,10 @@ mod error;
 pub mod planetmint;
 mod probe;
 mod rpc;
+mod settings;
 mod status;
 pub mod stellar;
+mod subjects;
 mod table;
 #[cfg(test)]
 mod testing;
@@ -36,10 +38,11 @@ pub mod xrpl;
 
 pub use actor::{Settings, Source, SourceHandle, Stop, start};
 pub use checkpoint::{Checkpoint, Store as CheckpointStore};
-pub use error::SourceError;
+pub use error::{Refusal, SourceError};
 pub use probe::{Found, LONGEST_PROBE, Probe};
 pub use rpc::{Reply, RpcClient, RpcUrl, Settings as RpcSettings, header_from_file, without_secrets};
 pub(crate) use rpc::{cut, header};
+pub use settings::{OnGap, OnReset, Secret, StartLedger};
 pub use status::{RECENT, Recent, Snapshot, SourceStatus, State, Trouble, monotonic_nanos};
 pub use table::{Context, LedgerConfig, build, probe, upstream};
 pub use upstream::{CallLimits, CallUpstream, Upstream, UpstreamActor};

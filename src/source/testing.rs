@@ -14,6 +14,12 @@ pub enum Reply {
     Error(i64, String),
     /// Another status, with a header.
     Status(u16, &'static str),
+    /// Another status, with a text.
+    Text(u16, &'static str),
+    /// A body that ends before the length that was announced.
+    Short(Vec<u8>),
+    /// An answer that takes its time.
+    Slow(Duration, Box<Reply>),
     /// These bytes as the body, instead of an answer.
     Body(Vec<u8>),
     /// The same under another status.
@@ -26,8 +32,8 @@ pub enum Reply {
     Cut,
 }
 
-/// Serves JSON-RPC on loopback with `answer(method, params)`, a GET as `answer(path, null)`, and gives the address. Lives as long
-/// as the test's system.
+/// Serves JSON-RPC on loopback with `answer(method, params)`, a GET as `answer(path, null)`, and gives the address.
+/// Lives as long as the test's system.
 pub async fn serve(answer: impl FnMut(&str, &Value) -> Reply + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -72,7 +78,13 @@ async fn connection(
                 serde_json::from_slice(&body)?
             }
         };
-        let (status, header, body) = match answer(call["method"].as_str().unwrap(), &call["params"]) {
+        let mut reply = answer(call["method"].as_str().unwrap(), &call["params"]);
+        while let Reply::Slow(time, later) = reply {
+            tokio::time::sleep(time).await;
+            reply = *later;
+        }
+        let mut missing = 0;
+        let (status, header, body) = match reply {
             Reply::Result(result) => {
                 (200, "", json!({ "jsonrpc": "2.0", "id": call["id"], "result": result }).to_string().into())
             }
@@ -81,15 +93,24 @@ async fn connection(
                 (200, "", json!({ "jsonrpc": "2.0", "id": call["id"], "error": error }).to_string().into())
             }
             Reply::Status(status, header) => (status, header, Vec::new()),
+            Reply::Text(status, text) => (status, "", text.into()),
+            Reply::Short(body) => {
+                missing = 1;
+                (200, "", body)
+            }
+            Reply::Slow(..) => unreachable!("waited for"),
             Reply::Body(body) => (200, "", body),
             Reply::StatusBody(status, body) => (status, "", body),
             Reply::Gzip(body) => (200, "content-encoding: gzip\r\n", body),
             Reply::Silence => return std::future::pending().await,
             Reply::Cut => return Ok(()),
         };
-        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{header}\r\n", body.len());
+        let head = format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\n{header}\r\n", body.len() + missing);
         socket.write_all(head.as_bytes()).await?;
         socket.write_all(&body).await?;
+        if missing > 0 {
+            return Ok(());
+        }
     }
 }
 

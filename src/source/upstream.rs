@@ -18,6 +18,11 @@ pub trait Upstream: 'static {
     /// Calls `method` with `parameters`, the text of a JSON object. The answer is the RPC's own result, also where
     /// that says that the call was refused.
     fn call<'a>(&'a self, method: &'a str, parameters: &'a str) -> LocalFuture<'a, Result<Reply, CallError>>;
+
+    /// Whether it answers this method mostly from memory: such a call waits for no other.
+    fn remembers(&self, _: &str) -> bool {
+        false
+    }
 }
 
 /// Limits of clients' calls to one source's RPC.
@@ -93,15 +98,18 @@ impl UpstreamActor {
             let next = self.waiting.iter().position(|call| of(&call.session) < self.limits.of_session);
             let Some(call) = next.and_then(|at| self.waiting.remove(at)) else { break };
             if !call.answer.is_closed() {
-                self.run(call, ctx);
+                self.run(call, true, ctx);
             }
         }
     }
 
-    fn run(&mut self, call: CallUpstream, ctx: &mut Context<Self>) {
+    /// Runs a call, as one of those that are limited or beside them.
+    fn run(&mut self, call: CallUpstream, counted: bool, ctx: &mut Context<Self>) {
         let CallUpstream { session, method, parameters, mut answer } = call;
-        self.running += 1;
-        *self.of_session.entry(session).or_default() += 1;
+        if counted {
+            self.running += 1;
+            *self.of_session.entry(session).or_default() += 1;
+        }
         let (upstream, timeout) = (self.upstream.clone(), self.limits.timeout);
         let work = async move {
             let outcome = tokio::select! {
@@ -116,6 +124,10 @@ impl UpstreamActor {
             word
         };
         ctx.spawn(work.into_actor(self).map(move |outcome, actor, ctx| {
+            actor.metrics.called(&actor.source, outcome);
+            if !counted {
+                return;
+            }
             actor.running -= 1;
             if let Some(count) = actor.of_session.get_mut(&session) {
                 *count -= 1;
@@ -123,7 +135,6 @@ impl UpstreamActor {
                     actor.of_session.remove(&session);
                 }
             }
-            actor.metrics.called(&actor.source, outcome);
             actor.pump(ctx);
         }));
     }

@@ -45,3 +45,17 @@ def check_stream(command):
         # The whole group that we started: a shell may have children.
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def check_lines(command, count):
+    """`command`, a list, must print so many lines, none of them empty."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        printed = lines(process)
+        for _ in range(count):
+            line = next(printed)
+            assert line.strip(), "an empty line"
+            print(line.decode(), flush=True)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()

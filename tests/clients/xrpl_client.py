@@ -31,12 +31,14 @@ async def streams():
         answer = await client.request(Subscribe(streams=streams))
         assert answer.is_successful(), answer
         last, left, ledgers, payment = answer.result["ledger_index"], 0, 0, None
+        pings = pongs = 0
         async for message in client:
             if message["type"] == "ledgerClosed":
                 assert left == 0 and message["ledger_index"] == last + 1, (left, last, message)
                 last, left, ledgers = message["ledger_index"], message["txn_count"], ledgers + 1
                 # A heartbeat in the middle of the stream changes nothing of it.
                 await client.send(Ping(id=f"ping-{ledgers}"))
+                pings += 1
             elif message["type"] == "transaction":
                 assert message["ledger_index"] == last, message
                 left -= 1
@@ -44,8 +46,10 @@ async def streams():
                 if is_payment and message["engine_result"] == "tesSUCCESS":
                     payment = message
             else:
-                assert message["status"] == "success" and message["id"].startswith("ping-"), message
-            if ledgers > LEDGERS and left == 0 and payment:
+                # Answers come here as well, those to the requests above among them.
+                assert message["type"] == "response" and message["status"] == "success", message
+                pongs += str(message["id"]).startswith("ping-")
+            if ledgers > LEDGERS and left == 0 and pongs == pings and payment:
                 break
         answer = await client.request(Tx(transaction=payment["hash"]))
         assert answer.result["meta"]["delivered_amount"] == payment["meta"]["delivered_amount"]
@@ -59,6 +63,8 @@ def accounts(address):
         answer = client.request(Subscribe(accounts=[address]))
         assert answer.is_successful() and answer.result == {}, answer
         for message in client:
+            if message["type"] == "response":
+                continue
             assert message["type"] == "transaction" and address in str(message["meta"]), message
             break
         assert client.request(Unsubscribe(accounts=[address])).result == {}

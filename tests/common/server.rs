@@ -153,12 +153,22 @@ impl Devnet {
     }
 
     pub fn start_at(listen: SocketAddr, rate: &str, events: u32) -> Devnet {
+        Devnet::of("stellar", listen, rate, events)
+    }
+
+    /// Another ledger than Stellar, on a free port.
+    pub fn of_ledger(ledger: &str, rate: &str, events: u32) -> Devnet {
+        Devnet::of(ledger, "127.0.0.1:0".parse().unwrap(), rate, events)
+    }
+
+    fn of(ledger: &str, listen: SocketAddr, rate: &str, events: u32) -> Devnet {
         let (listen, events) = (listen.to_string(), events.to_string());
-        let mut process =
-            Process::start(&["devnet", "--listen", &listen, "--rate", rate, "--events-per-ledger", &events]);
+        let pace = ["--rate", rate, "--events-per-ledger", &events];
+        let mut process = Process::start(&[&["devnet", "--ledger", ledger, "--listen", &listen], &pace[..]].concat());
         let address = process.wait_for("address of the devnet", |process| {
             let out = process.stdout();
-            let url = out.lines().find_map(|line| line.strip_prefix("devnet: Stellar RPC at http://"))?.to_owned();
+            let url =
+                out.lines().find_map(|line| line.strip_prefix("devnet: ")?.split_once(" at http://"))?.1.to_owned();
             url.parse().ok()
         });
         Devnet { process, address }
@@ -174,6 +184,16 @@ impl Devnet {
     }
 }
 
+/// One source of a devnet's ledger and one mount at `/ws`, everything else as it is set in `more`.
+pub fn settings_of(source: &str, rpc: SocketAddr, dialect: &str, config: &str, more: &str) -> String {
+    format!(
+        "sources:\n  devnet:\n    type: {source}\n    config: {{ rpc_url: 'http://{rpc}', poll_interval: 50ms }}\n\
+         listeners:\n  - bind: 127.0.0.1:0\n    mounts:\n      \
+         - {{ dialect: {dialect}, path: /ws, sources: [devnet], config: {config} }}\n\
+         admin: {{ bind: 127.0.0.1:0 }}\n{more}\n"
+    )
+}
+
 /// Settings for tests: one source, one Flow mount, everything else as it is set in `more`.
 pub fn settings(rpc: SocketAddr, more: &str) -> String {
     settings_with(rpc, "{}", more)
@@ -181,12 +201,7 @@ pub fn settings(rpc: SocketAddr, more: &str) -> String {
 
 /// The same with the Flow mount's `config`.
 pub fn settings_with(rpc: SocketAddr, flow: &str, more: &str) -> String {
-    format!(
-        "sources:\n  devnet:\n    type: stellar_rpc\n    config: {{ rpc_url: 'http://{rpc}', poll_interval: 50ms }}\n\
-         listeners:\n  - bind: 127.0.0.1:0\n    mounts:\n      \
-         - {{ dialect: flow, path: /ws, sources: [devnet], config: {flow} }}\n\
-         admin: {{ bind: 127.0.0.1:0 }}\n{more}\n"
-    )
+    settings_of("stellar_rpc", rpc, "flow", flow, more)
 }
 
 /// `ledgercast serve`.

@@ -17,14 +17,23 @@
 //! ~ 10s                                  bare only: time passes
 //! !applied dropped=3                     bare only: … and 3 events are no longer there
 //! !too_many_changes                      bare only: a change was not taken
-//! !ending too_slow                       bare only: shutdown, too_slow, gap, dead, too_many_messages
+//! !too_big 70000                         bare only: a message of so many bytes was discarded
+//! !ending too_slow                       bare only: shutdown, too_slow, gap, dead, too_many_messages, revoked
+//! !ledger 88530525                       bare only: the newest ledger from now on; before, there is none
+//! !held                                  bare only: the session's position is held
+//! !called 1 book_offers {"limit":60}     bare only: the session has asked the ledger's RPC this, key order free
+//! !answered 1 {"offers":[]}              bare only: the RPC's answer to that call
+//! !failed 1 busy                         bare only: … or none: busy, unreachable, not_ready, too_large
 //! ```
+//!
+//! Answers that must not overtake others are held back as a session does it: behind the changes that were asked
+//! for before them.
 //!
 //! The same file runs through everything that is a [`Transport`]: the bare state machine, or a real
 //! socket. At its end nothing more may come.
 
 use ledgercast::config::units::Time;
-use ledgercast::dialect::Ending;
+use ledgercast::dialect::{CallError, Ending};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -69,7 +78,12 @@ pub enum Happening {
     Applied { dropped: u64 },
     Passed(Duration),
     TooManyChanges,
+    TooBig { size: u64 },
     Ending(Ending),
+    Ledger { index: u64 },
+    Held,
+    Called { call: u32, method: String, parameters: Value },
+    Answered { call: u32, outcome: Result<String, CallError> },
 }
 
 impl Happening {
@@ -134,6 +148,7 @@ impl Transcript {
 
     fn line(&mut self, at: usize, line: &str) -> Result<(), String> {
         let json = |text: &str| serde_json::from_str::<Value>(text).map_err(|error| error.to_string());
+        let number = |text: &str| text.parse::<u64>().map_err(|_| format!("`{text}` is no number"));
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         let step = match word {
             "" | "#" if line.trim().is_empty() || word == "#" => return Ok(()),
@@ -177,12 +192,37 @@ impl Transcript {
                 Step::Happen(Happening::Applied { dropped: dropped.ok_or("write !applied dropped=3")? })
             }
             "!too_many_changes" => Step::Happen(Happening::TooManyChanges),
+            "!too_big" => Step::Happen(Happening::TooBig { size: number(rest)? }),
+            "!ledger" => Step::Happen(Happening::Ledger { index: number(rest)? }),
+            "!held" => Step::Happen(Happening::Held),
+            "!called" => {
+                let (call, rest) = rest.split_once(' ').ok_or("write !called 1 fee {}")?;
+                let (method, parameters) = rest.split_once(' ').ok_or("write !called 1 fee {}")?;
+                let (call, parameters) = (number(call)? as u32, json(parameters)?);
+                Step::Happen(Happening::Called { call, method: method.to_owned(), parameters })
+            }
+            "!answered" => {
+                let (call, reply) = rest.split_once(' ').ok_or("write !answered 1 {}")?;
+                Step::Happen(Happening::Answered { call: number(call)? as u32, outcome: Ok(reply.to_owned()) })
+            }
+            "!failed" => {
+                let (call, word) = rest.split_once(' ').ok_or("write !failed 1 busy")?;
+                let error = match word {
+                    "busy" => CallError::Busy,
+                    "unreachable" => CallError::Unreachable,
+                    "not_ready" => CallError::NotReady,
+                    "too_large" => CallError::TooLarge,
+                    other => return Err(format!("`{other}` is no failure of a call")),
+                };
+                Step::Happen(Happening::Answered { call: number(call)? as u32, outcome: Err(error) })
+            }
             "!ending" => Step::Happen(Happening::Ending(match rest {
                 "shutdown" => Ending::Shutdown,
                 "too_slow" => Ending::TooSlow,
                 "gap" => Ending::Gap,
                 "dead" => Ending::Dead,
                 "too_many_messages" => Ending::TooManyMessages,
+                "revoked" => Ending::Revoked,
                 other => return Err(format!("`{other}` is no ending")),
             })),
             other => return Err(format!("`{other}` begins no step")),

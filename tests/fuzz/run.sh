@@ -16,7 +16,7 @@ export RUST_BACKTRACE=1
 kept=$CARGO_TARGET_DIR/fuzz
 # Each, when all run; together well below 90 s.
 short=8
-targets=(scanner flow stellar_answers stellar_xdr cursor checkpoint config handshake)
+targets=(scanner flow rippled stellar_answers stellar_xdr cursor checkpoint config handshake)
 
 build() {
   # Cargo keeps what the wrapper built apart from all else by its name, and does not look inside: after
@@ -29,7 +29,7 @@ build() {
 seeds() {
   local folder folders=("tests/fuzz/seeds/$1")
   case $1 in
-    flow) folders+=(tests/data/flow) ;;
+    flow | rippled) folders+=("tests/data/$1") ;;
     config) folders+=(config) ;;
     stellar_answers) folders+=(../shared/data/stellar) ;;
   esac
@@ -42,7 +42,7 @@ seeds() {
 longest() {
   case $1 in
     stellar_*) echo 65536 ;;
-    config | flow) echo 16384 ;;
+    config | flow | rippled) echo 16384 ;;
     *) echo 4096 ;;
   esac
 }

@@ -25,6 +25,25 @@ mod traffic;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::Error;
+use super::table::Simulated;
+use crate::source::LocalFuture;
+
 pub use answers::{Answer, serve};
 pub use chain::Network;
 pub use traffic::Contents;
+
+impl Simulated for Network {
+    fn close_next(&self, close_time: u64) -> Result<(), Error> {
+        Network::close_next(self, close_time);
+        Ok(())
+    }
+
+    fn serve(self: Arc<Self>, request: HttpRequest, payload: web::Payload) -> LocalFuture<'static, HttpResponse> {
+        Box::pin(serve(self, request, payload))
+    }
+}

@@ -7,6 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::devnet::seed::draw;
+
 /// Outputs that may still be spent; older ones are forgotten.
 const UNSPENT: usize = 2_000;
 /// As much as there can be of an asset.
@@ -235,15 +237,4 @@ fn hex(chance: &mut ChaCha8Rng) -> String {
 
 fn key(seed: u64, label: &str, index: u64) -> String {
     bs58::encode(draw(seed, label, index)).into_string()
-}
-
-/// 32 bytes that belong to (seed, `label`, `index`).
-fn draw(seed: u64, label: &str, index: u64) -> [u8; 32] {
-    Sha256::new()
-        .chain_update("ledgercast devnet")
-        .chain_update(label)
-        .chain_update(seed.to_be_bytes())
-        .chain_update(index.to_be_bytes())
-        .finalize()
-        .into()
 }

@@ -24,7 +24,7 @@ const SERVED: usize = 256;
 const FIRST: u32 = 1_000;
 
 /// The network's state: written by the ticker alone, read by every request.
-pub(in crate::devnet) struct Network {
+pub(super) struct Network {
     pub world: World,
     contents: Contents,
     /// Ledgers kept at most.

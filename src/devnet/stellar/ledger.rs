@@ -23,7 +23,7 @@ const CLUSTER: usize = 4;
 
 /// What a ledger holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::devnet) enum Contents {
+pub(super) enum Contents {
     /// Everything that happens on a network: exactly `max(1, events)` broker events.
     Mixed {
         /// How many.

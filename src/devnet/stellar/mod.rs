@@ -46,7 +46,41 @@ mod count;
 #[cfg(test)]
 mod tests;
 
-pub(super) use history::Network;
-pub(super) use ledger::Contents;
-pub(super) use rpc::serve;
-pub(super) use world::World;
+use std::sync::Arc;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use super::table::{Row, Simulated};
+use super::{Error, Settings};
+use crate::source::LocalFuture;
+use history::Network;
+use ledger::Contents;
+use world::World;
+
+/// This face's line in the table.
+pub(super) const ROW: Row = Row {
+    endpoint: "Stellar RPC",
+    port: 8000,
+    network: |settings| {
+        let contents = match settings.payments_per_ledger {
+            None => Contents::Mixed { events: settings.events_per_ledger },
+            Some(count) => Contents::Payments { count },
+        };
+        Ok(Arc::new(Network::new(world(settings)?, contents, settings.retention)))
+    },
+    accounts: |settings| Ok(world(settings)?.addresses()),
+};
+
+fn world(settings: &Settings) -> Result<World, Error> {
+    Ok(World::new(settings.seed, settings.accounts, &settings.passphrase)?)
+}
+
+impl Simulated for Network {
+    fn close_next(&self, close_time: u64) -> Result<(), Error> {
+        Ok(Network::close_next(self, close_time)?)
+    }
+
+    fn serve(self: Arc<Self>, request: HttpRequest, payload: web::Payload) -> LocalFuture<'static, HttpResponse> {
+        Box::pin(rpc::serve(self, request, payload))
+    }
+}

@@ -13,8 +13,10 @@ use stellar_xdr::{
     PublicKey, ScAddress, ScVal, Uint256, WriteXdr,
 };
 
+use crate::devnet::seed::draw;
+
 /// What building XDR gives: it fails only where a list is longer than its type allows.
-pub(in crate::devnet) type Xdr<T> = Result<T, stellar_xdr::Error>;
+pub(super) type Xdr<T> = Result<T, stellar_xdr::Error>;
 
 /// An account's raw ed25519 public key.
 pub(super) type Key = [u8; 32];
@@ -54,7 +56,7 @@ pub(super) struct AssetInfo {
 }
 
 /// The network's fixed cast.
-pub(in crate::devnet) struct World {
+pub(super) struct World {
     /// SHA-256 of the passphrase.
     pub network_id: [u8; 32],
     pub passphrase: String,
@@ -225,16 +227,6 @@ pub(super) fn key_of(account: &MuxedAccount) -> Key {
         MuxedAccount::Ed25519(key) => key.0,
         MuxedAccount::MuxedEd25519(muxed) => muxed.ed25519.0,
     }
-}
-
-fn draw(seed: u64, label: &str, index: u64) -> [u8; 32] {
-    Sha256::new()
-        .chain_update("ledgercast devnet")
-        .chain_update(label)
-        .chain_update(seed.to_be_bytes())
-        .chain_update(index.to_be_bytes())
-        .finalize()
-        .into()
 }
 
 fn padded<const N: usize>(code: &str) -> [u8; N] {

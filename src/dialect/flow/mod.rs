@@ -20,6 +20,8 @@
 mod on_planetmint;
 #[cfg(test)]
 mod on_stellar;
+#[cfg(test)]
+mod on_xrpl;
 mod price;
 mod register;
 mod render;

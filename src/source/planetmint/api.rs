@@ -5,7 +5,7 @@ mod node;
 use super::config::ApiConfig;
 use super::mapping::{self, Origin};
 use super::position::Position;
-use crate::source::stellar::{OnGap, StartLedger};
+use crate::source::settings::{OnGap, StartLedger};
 use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError};
 use futures_util::future::join;
 use node::Block;

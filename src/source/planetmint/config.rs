@@ -2,7 +2,7 @@
 
 use crate::config::units::{Size, Time};
 use crate::config::{Finding, check, settings};
-use crate::source::stellar::{self, OnGap, OnReset, Secret, StartLedger};
+use crate::source::settings::{Access, OnGap, OnReset, Secret, StartLedger};
 use crate::source::{RpcSettings, RpcUrl, SourceError};
 use std::path::PathBuf;
 
@@ -93,14 +93,13 @@ macro_rules! access {
         impl $config {
             /// The RPC client's settings, secrets read from their files.
             pub fn rpc(&self) -> Result<RpcSettings, SourceError> {
-                let access = stellar::Config {
-                    rpc_url: self.rpc_url.clone(),
-                    rpc_urls: self.rpc_urls.clone(),
-                    auth_header_file: self.auth_header_file.clone(),
-                    auth_header: self.auth_header.clone(),
+                let access = Access {
+                    rpc_url: self.rpc_url.as_ref(),
+                    rpc_urls: &self.rpc_urls,
+                    auth_header_file: self.auth_header_file.as_deref(),
+                    auth_header: self.auth_header.as_ref(),
                     timeout: self.timeout,
                     max_response: self.max_response,
-                    ..stellar::Config::default()
                 };
                 access.rpc()
             }

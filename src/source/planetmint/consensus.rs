@@ -7,7 +7,7 @@ use super::mapping::{self, Origin};
 use super::position::Position;
 use super::transaction::Transaction;
 use crate::event::Hash;
-use crate::source::stellar::StartLedger;
+use crate::source::settings::StartLedger;
 use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError, cut};
 use futures_util::future::{join, join3};
 use rpc::{Block, Results};

@@ -1,7 +1,7 @@
 //! Where a source stands in the chain, and when a gap or another chain is believed. The same for both ways in.
 
 use crate::event::{Continuity, ContinuityKind, Hash};
-use crate::source::stellar::{OnGap, OnReset};
+use crate::source::settings::{OnGap, OnReset};
 use crate::source::{Checkpoint, SourceError};
 use std::time::{Duration, Instant};
 

@@ -1,14 +1,10 @@
 //! The settings of a Stellar source.
 
-use crate::config::reference::{Show, Shown};
 use crate::config::units::{Size, Time};
 use crate::config::{Finding, check, settings};
-use crate::source::{RpcSettings, RpcUrl, SourceError, header, header_from_file, without_secrets};
-use reqwest::Url;
-use reqwest::header::HeaderMap;
+use crate::source::settings::{Access, OnGap, OnReset, Secret, StartLedger, shown};
+use crate::source::{RpcSettings, RpcUrl, SourceError};
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
-use std::fmt;
 use std::path::PathBuf;
 
 settings! {
@@ -52,10 +48,10 @@ settings! {
         pub xdr_format: XdrFormat,
         /// When the RPC no longer keeps the next ledger: `announce` tells clients which are missing and goes on,
         /// `wait` asks again until it is there. Default announce: a node does not get lost ledgers back.
-        pub on_gap: OnGap,
+        pub on_gap: OnGap = OnGap::Announce,
         /// When the network began anew: `continue` tells clients and begins as without a checkpoint, `stop` reads
         /// nothing more until the process is started again. Default continue: the test network is reset several times a year.
-        pub on_reset: OnReset,
+        pub on_reset: OnReset = OnReset::Continue,
     }
 }
 
@@ -81,44 +77,9 @@ pub enum XdrFormat {
     Json,
 }
 
-/// What to do about ledgers that the RPC keeps no more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnGap {
-    /// Tell which are missing and go on.
-    #[default]
-    Announce,
-    /// Ask again until they are there.
-    Wait,
-}
-
-/// What to do when the network began anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnReset {
-    /// Tell, and begin as without a checkpoint.
-    #[default]
-    Continue,
-    /// Read nothing more.
-    Stop,
-}
-
-/// Names as they stand in the file.
-macro_rules! shown {
-    ($($type:ty { $($variant:ident => $name:literal),* })*) => {
-        $(impl Show for $type {
-            fn show(&self) -> Shown {
-                Shown::text(match self { $(<$type>::$variant => $name,)* })
-            }
-        })*
-    };
-}
-
 shown! {
     Mode { Transactions => "transactions", Events => "events" }
     XdrFormat { Base64 => "base64", Json => "json" }
-    OnGap { Announce => "announce", Wait => "wait" }
-    OnReset { Continue => "continue", Stop => "stop" }
 }
 
 settings! {
@@ -133,134 +94,18 @@ settings! {
     }
 }
 
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(pub String);
-
-impl<'de> Deserialize<'de> for Secret {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Secret;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text in quotes")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Secret, E> {
-                Ok(Secret(text.to_owned()))
-            }
-            // Told without the number, which may be the secret.
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Secret, E> {
-                Err(E::custom("a number; write text in quotes"))
-            }
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Secret, E> {
-                self.visit_u64(0)
-            }
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Secret, E> {
-                self.visit_u64(0)
-            }
-        }
-        deserializer.deserialize_any(Text)
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
-/// Nothing built-in is secret, so there is nothing to show.
-impl Show for Secret {
-    fn show(&self) -> Shown {
-        Shown::text("(secret)")
-    }
-}
-
-/// Where to begin without a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StartLedger {
-    /// The newest closed ledger.
-    #[default]
-    Latest,
-    /// The oldest ledger that the RPC keeps.
-    Oldest,
-    /// This ledger.
-    Number(u32),
-}
-
-impl Show for StartLedger {
-    fn show(&self) -> Shown {
-        match self {
-            StartLedger::Latest => Shown::text("latest"),
-            StartLedger::Oldest => Shown::text("oldest"),
-            StartLedger::Number(number) => number.show(),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for StartLedger {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Form;
-        impl Visitor<'_> for Form {
-            type Value = StartLedger;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`latest`, `oldest` or a ledger number from 1")
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<StartLedger, E> {
-                match text {
-                    "latest" => Ok(StartLedger::Latest),
-                    "oldest" => Ok(StartLedger::Oldest),
-                    number => match number.parse() {
-                        Ok(number) => self.visit_u64(number),
-                        Err(_) => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
-                    },
-                }
-            }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<StartLedger, E> {
-                match u32::try_from(number) {
-                    Ok(number) if number > 0 => Ok(StartLedger::Number(number)),
-                    _ => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
-                }
-            }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<StartLedger, E> {
-                u64::try_from(number)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
-                    .and_then(|number| self.visit_u64(number))
-            }
-        }
-        deserializer.deserialize_any(Form)
-    }
-}
-
 impl Config {
     /// The RPC client's settings, secrets read from their files.
     pub fn rpc(&self) -> Result<RpcSettings, SourceError> {
-        let setting = |key, reason| SourceError::Setting { key, reason };
-        let mut urls = Vec::new();
-        for (key, text) in self.addresses() {
-            let url: Url = text.parse().map_err(|error| setting(key, format!("not an address: {error}")))?;
-            if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-                return Err(setting(key, format!("`{}` is no http or https address", without_secrets(&url))));
-            }
-            urls.push(url);
-        }
-        if urls.is_empty() {
-            return Err(setting("rpc_url", "missing; write the address of the rpc".into()));
-        }
-        let mut headers = HeaderMap::new();
-        if let Some(path) = &self.auth_header_file {
-            let (name, value) = header_from_file(path)?;
-            headers.insert(name, value);
-        }
-        if let Some(Secret(line)) = &self.auth_header {
-            let no_header = || setting("auth_header", "holds no header; write `Name: value`".into());
-            let (name, value) = header(line.trim(), "authorization").ok_or_else(no_header)?;
-            headers.insert(name, value);
-        }
-        if self.timeout.0.is_zero() {
-            return Err(setting("timeout", "0 leaves no time for an answer; write 30s".into()));
-        }
-        Ok(RpcSettings { urls, headers, timeout: self.timeout.0, max_response: self.max_response.bytes() })
+        let access = Access {
+            rpc_url: self.rpc_url.as_ref(),
+            rpc_urls: &self.rpc_urls,
+            auth_header_file: self.auth_header_file.as_deref(),
+            auth_header: self.auth_header.as_ref(),
+            timeout: self.timeout,
+            max_response: self.max_response,
+        };
+        access.rpc()
     }
 
     /// Everything that is wrong, found before anything is asked.
@@ -277,16 +122,12 @@ impl Config {
         ]));
         found
     }
-
-    fn addresses(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let one = self.rpc_url.iter().map(|url| ("rpc_url", url.0.as_str()));
-        one.chain(self.rpc_urls.iter().map(|url| ("rpc_urls", url.0.as_str())))
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::without_secrets;
     use serde_json::json;
 
     fn config(value: serde_json::Value) -> Config {

@@ -2,7 +2,8 @@
 //! each made once per ledger and shared.
 
 use crate::event::{Amount, Asset, AssetKeys, Key};
-use std::collections::{HashMap, HashSet};
+pub use crate::source::subjects::Subjects;
+use std::collections::HashMap;
 use std::sync::Arc;
 use stellar_xdr::{
     AccountId, ClaimableBalanceId, Hash as XdrHash, MuxedAccount, PoolId, PublicKey, ScAddress, Uint256,
@@ -187,47 +188,11 @@ impl Names {
     }
 }
 
-/// Few enough keys to look through each time.
-const FEW: usize = 32;
-
-/// The keys of one event, each once, in the order in which they were found.
-///
-/// None is left out, however many there are: a contract's event may name hundreds of addresses, and
-/// what a hostile server sends is bounded by its answer alone. So the time for each is bounded.
-#[derive(Default)]
-pub struct Subjects {
-    keys: Vec<Key>,
-    /// The same, once they are more than few.
-    seen: HashSet<Key>,
-}
-
-impl Subjects {
-    fn add(&mut self, key: &Key) {
-        if self.keys.len() < FEW {
-            if self.keys.contains(key) {
-                return;
-            }
-        } else {
-            if self.seen.is_empty() {
-                self.seen.extend(self.keys.iter().cloned());
-            }
-            if !self.seen.insert(key.clone()) {
-                return;
-            }
-        }
-        self.keys.push(key.clone());
-    }
-
-    /// The keys, as an event takes them.
-    pub fn into_keys(self) -> Vec<Key> {
-        self.keys
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::source::stellar::assets::parse;
+    use crate::source::subjects::FEW;
 
     #[test]
     fn a_muxed_party_is_found_under_both() {

@@ -37,7 +37,8 @@ pub(in crate::source) mod testing;
 mod trades;
 mod transaction;
 
-pub use config::{Config, EventFilter, Mode, OnGap, OnReset, Secret, StartLedger, XdrFormat};
+pub use super::settings::{OnGap, OnReset, Secret, StartLedger};
+pub use config::{Config, EventFilter, Mode, XdrFormat};
 pub use poll::StellarRpc;
 pub use probe::probe;
 

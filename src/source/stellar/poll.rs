@@ -5,12 +5,13 @@ mod events;
 mod fetch;
 
 use super::assets::{AssetContracts, network_hash};
-use super::config::{Config, Mode, StartLedger, XdrFormat};
+use super::config::{Config, Mode, XdrFormat};
 use super::decode::{self, ClosedLedger, Reason};
 use super::emitted::Wanted;
 use super::methods::{self, Health};
 use super::{mapping, network_id};
 use crate::event::{Continuity, Hash, LedgerBatch, LedgerRef};
+use crate::source::settings::StartLedger;
 use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError, cut};
 use continuity::held_by_reset;
 use events::Found;

@@ -1,7 +1,8 @@
 //! Asks each address of a Stellar source once.
 
-use super::config::{Config, StartLedger};
+use super::config::Config;
 use super::{methods, network_id};
+use crate::source::settings::StartLedger;
 use crate::source::{Found, LONGEST_PROBE, Probe, RpcClient, RpcSettings, SourceError, cut, without_secrets};
 use std::time::Instant;
 use tokio::time::timeout;

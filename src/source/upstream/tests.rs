@@ -30,6 +30,10 @@ impl Upstream for Shared {
             Ok(parameters.into())
         })
     }
+
+    fn remembers(&self, method: &str) -> bool {
+        method == "remembered"
+    }
 }
 
 const LIMITS: CallLimits = CallLimits { of_session: 2, running: 3, waiting: 4, timeout: Duration::from_secs(60) };
@@ -86,9 +90,12 @@ async fn each_client_and_all_together_are_bounded() {
     let (mut first, _second, refused) = (more.next().unwrap(), more.next().unwrap(), more.next().unwrap());
     assert_eq!(refused.await.unwrap(), Err(CallError::Busy));
     assert!(first.try_recv().is_err());
+    let _remembered = call(&upstream, 3, "remembered");
+    settle().await;
+    assert_eq!(running(&scripted), "a1 a2 b1 remembered", "what is in memory waits for nobody");
     scripted.go.notify_one();
     settle().await;
-    assert_eq!(running(&scripted), "a2 a3 b1");
+    assert_eq!(running(&scripted), "a2 a3 b1 remembered");
     let mut calls = calls.into_iter();
     assert_eq!(calls.next().unwrap().await.unwrap(), Ok("{}".into()));
 }

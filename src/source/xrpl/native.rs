@@ -62,6 +62,27 @@ impl Transaction {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct BookChanges(pub Vec<BookChange>);
 
+impl BookChanges {
+    /// Bytes on the heap, about.
+    pub fn heap_bytes(&self) -> usize {
+        let texts = |change: &BookChange| {
+            let all = [
+                &change.currency_a,
+                &change.currency_b,
+                &change.volume_a,
+                &change.volume_b,
+                &change.high,
+                &change.low,
+                &change.open,
+                &change.close,
+            ];
+            let domain = change.domain.as_ref().map_or(0, |domain| domain.len());
+            size_of::<BookChange>() + domain + all.iter().map(|text| text.len()).sum::<usize>()
+        };
+        self.0.iter().map(texts).sum()
+    }
+}
+
 /// What the offers between two assets did in one ledger. Amounts and rates are decimal texts as the server writes
 /// them; rates are A for one B.
 #[derive(Debug, Clone, PartialEq, Eq)]

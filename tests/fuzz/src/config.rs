@@ -17,7 +17,7 @@ pub fn run(data: &[u8]) {
             // What is printed and built on at start.
             let _ = format!("{:?}", loaded.config);
             for (at, listener) in loaded.config.listeners.iter().enumerate() {
-                assert!(!listener.public_url().ends_with('/'));
+                assert!(!listener.public_url(([127, 0, 0, 1], 80).into()).ends_with('/'));
                 loaded.name_in_file(&format!("listeners[{at}].bind"));
                 for mount in &listener.mounts {
                     assert!(mount.path.starts_with('/') && !mount.sources.is_empty());

@@ -150,6 +150,7 @@ impl Conversation {
                     self.waiting.push_back(change);
                 }
                 Action::Alarm(_) => {}
+                Action::Hold | Action::Release(_) | Action::Call(_) => panic!("Flow calls nobody"),
                 Action::Close { code, reason } => {
                     assert!((1000..5000).contains(&code) && reason.len() <= 123);
                     self.closed = true;

@@ -3,8 +3,18 @@
 use serde_json::Value;
 
 /// The JSON objects in whole, unmasked text frames, one after the other.
-pub fn messages(mut bytes: &[u8]) -> Vec<Value> {
-    let mut messages = Vec::new();
+pub fn messages(bytes: &[u8]) -> Vec<Value> {
+    let read = |payload: &[u8]| {
+        let message: Value = serde_json::from_slice(payload).expect("a frame holds JSON");
+        assert!(message["type"].is_string(), "every message has a type: {message}");
+        message
+    };
+    payloads(bytes).into_iter().map(read).collect()
+}
+
+/// What such frames carry.
+pub fn payloads(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut payloads = Vec::new();
     while let [first, length, rest @ ..] = bytes {
         assert_eq!(*first, 0x81, "no whole text frame");
         let (length, rest) = match length {
@@ -13,11 +23,9 @@ pub fn messages(mut bytes: &[u8]) -> Vec<Value> {
             length => (usize::from(*length), rest),
         };
         let (payload, rest) = rest.split_at(length);
-        let message: Value = serde_json::from_slice(payload).expect("a frame holds JSON");
-        assert!(message["type"].is_string(), "every message has a type: {message}");
-        messages.push(message);
+        payloads.push(payload);
         bytes = rest;
     }
     assert!(bytes.is_empty(), "a cut frame");
-    messages
+    payloads
 }

@@ -10,6 +10,7 @@ mod flow;
 mod frames;
 mod handshake;
 mod positions;
+mod rippled;
 mod scanner;
 mod stellar;
 
@@ -19,9 +20,10 @@ use std::sync::OnceLock;
 /// Takes any bytes; panics where something that always holds does not.
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 8] = [
+const TARGETS: [(&str, Target); 9] = [
     ("scanner", scanner::run),
     ("flow", flow::run),
+    ("rippled", rippled::run),
     ("stellar_answers", stellar::answers),
     ("stellar_xdr", stellar::xdr),
     ("cursor", positions::cursor),

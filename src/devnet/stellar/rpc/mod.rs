@@ -14,6 +14,7 @@ mod methods;
 mod tests;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -64,11 +65,7 @@ struct Request<'a> {
 }
 
 /// The handler for every path.
-pub(in crate::devnet) async fn serve(
-    network: web::Data<Network>,
-    request: HttpRequest,
-    mut payload: web::Payload,
-) -> HttpResponse {
+pub(super) async fn serve(network: Arc<Network>, request: HttpRequest, mut payload: web::Payload) -> HttpResponse {
     if request.method() == Method::GET && request.path() == "/served" {
         return HttpResponse::Ok().json(network.served());
     }

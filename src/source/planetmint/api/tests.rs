@@ -4,7 +4,7 @@ use crate::config::units::{Size, Time};
 use crate::devnet::planetmint::{Contents, Network};
 use crate::event::{ContinuityKind, LedgerBatch};
 use crate::source::planetmint::recordings;
-use crate::source::stellar::OnReset;
+use crate::source::settings::OnReset;
 use crate::source::testing::{Got, Reply, Taker, serve, until};
 use crate::source::{LedgerConfig, RpcUrl, Settings, SourceStatus, start};
 use actix::Actor;

@@ -4,7 +4,7 @@ use crate::devnet::planetmint::{Contents, Network};
 use crate::event::{ContinuityKind, LedgerBatch};
 use crate::source::planetmint::config::ApiConfig;
 use crate::source::planetmint::{PlanetmintApi, native, recordings};
-use crate::source::stellar::{OnGap, OnReset};
+use crate::source::settings::{OnGap, OnReset};
 use crate::source::testing::{Reply, serve};
 use crate::source::{RpcUrl, SourceStatus};
 use serde_json::{Value, json};

@@ -3,7 +3,7 @@
 use super::{MAY_LAG, RESET_AFTER, RESET_PROBES, StellarRpc, past_edge};
 use crate::event::{Continuity, ContinuityKind};
 use crate::source::SourceError;
-use crate::source::stellar::config::{OnGap, OnReset};
+use crate::source::settings::{OnGap, OnReset};
 use crate::source::stellar::decode::ClosedLedger;
 use crate::source::stellar::methods::Health;
 use std::time::Instant;

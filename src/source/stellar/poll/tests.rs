@@ -1,6 +1,6 @@
 use super::*;
 use crate::source::SourceStatus;
-use crate::source::stellar::config::{OnGap, OnReset};
+use crate::source::settings::{OnGap, OnReset};
 
 fn polled_up_to(last: u32) -> StellarRpc {
     let context = Context { source: 0, status: SourceStatus::new(0, "test") };
