@@ -106,6 +106,13 @@ macro_rules! access {
 
             fn access_problems(&self, example: &str) -> Vec<Finding> {
                 let mut found = check::rpc_addresses(self.rpc_url.as_ref(), &self.rpc_urls, example);
+                let urls = self.rpc_url.iter().map(|url| (vec!["rpc_url".into()], url));
+                let many = self.rpc_urls.iter().enumerate();
+                let many = many.map(|(at, url)| (vec!["rpc_urls".into(), at.into()], url));
+                for (path, _) in urls.chain(many).filter(|(_, url)| url.0.contains(['?', '#'])) {
+                    let message = "has more than a path, and paths are added to it; put a key into auth_header_file";
+                    found.push((path, message.to_owned()));
+                }
                 let header = self.auth_header.as_ref().map(|secret| secret.0.as_str());
                 found.extend(check::auth_header(header, self.auth_header_file.is_some()));
                 found.extend(check::zeros(&[
@@ -144,5 +151,33 @@ impl RpcConfig {
     /// Everything that is wrong, found before anything is asked.
     pub fn problems(&self) -> Vec<Finding> {
         self.access_problems("a consensus RPC, such as http://127.0.0.1:26657")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_cannot_work_is_told() {
+        let told = |config: serde_json::Value| {
+            let problems = serde_json::from_value::<ApiConfig>(config).unwrap().problems();
+            problems.into_iter().map(|(_, message)| message).collect::<Vec<_>>().join("; ")
+        };
+        assert_eq!(told(json!({ "rpc_url": "http://127.0.0.1:9984" })), "");
+        for (bad, word) in [
+            (json!({}), "has no `rpc_url`"),
+            (json!({ "rpc_url": "http://a/?key=SECRET" }), "more than a path"),
+            (json!({ "rpc_urls": ["http://a", "http://b/#x"] }), "more than a path"),
+            (json!({ "rpc_url": "http://a", "parallel": 0 }), "is 0"),
+            (json!({ "rpc_url": "http://a", "network_id": "" }), "no name for a network"),
+        ] {
+            let message = told(bad.clone());
+            assert!(message.contains(word) && !message.contains("SECRET"), "{bad}: {message}");
+        }
+        let rpc: RpcConfig = serde_json::from_value(json!({ "rpc_url": "ftp://a" })).unwrap();
+        assert!(rpc.problems()[0].1.contains("http://"));
+        assert!(serde_json::from_value::<RpcConfig>(json!({ "parallel": 1 })).is_err());
     }
 }

@@ -58,3 +58,46 @@ async fn each(
     }
     Ok(probes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::devnet::planetmint::{Contents, Network};
+    use crate::source::testing::{Reply, serve};
+    use serde_json::{Value, json};
+
+    /// A node with both APIs and seven blocks, of which it keeps three; and an address where nobody is.
+    async fn addresses() -> Value {
+        let network = Network::new(1, 3, Contents::Mixed { events: 3 }, 3);
+        (0..7).for_each(|block| network.close_next(1_700_000_000 + block));
+        let url = serve(move |path, _| {
+            let answer = network.answer("GET", path, b"");
+            Reply::StatusBody(answer.status, answer.body.into())
+        });
+        let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        json!([format!("http://{dead}/?key=SECRET"), url.await])
+    }
+
+    fn told(probes: &[Probe]) -> (&'static str, &Found) {
+        assert!(!format!("{probes:?}").contains("SECRET"), "{probes:?}");
+        let [first, second] = probes else { panic!("{probes:?}") };
+        (first.found.as_ref().unwrap_err().kind(), second.found.as_ref().unwrap())
+    }
+
+    #[actix::test]
+    async fn each_address_is_asked_and_tells_what_it_serves() {
+        let urls = addresses().await;
+        let config = serde_json::from_value(json!({ "rpc_urls": urls, "network_id": "ours" })).unwrap();
+        let probes = probe_api(&config).await.unwrap();
+        let (first, found) = told(&probes);
+        // The address has a query, which no path can follow.
+        assert!(["transport", "malformed", "http_status"].contains(&first), "{first}");
+        assert_eq!((&*found.network, found.latest), ("ours", 7));
+        let config: RpcConfig = serde_json::from_value(json!({ "rpc_urls": urls })).unwrap();
+        let probes = probe_rpc(&config).await.unwrap();
+        let (_, found) = told(&probes);
+        assert_eq!((&*found.network, found.oldest, found.latest), ("ledgercast-planetmint", 5, 7));
+        let probes = probe_rpc(&RpcConfig { chain_id: Some("another".into()), ..config }).await.unwrap();
+        assert_eq!(probes[1].found.as_ref().unwrap_err().kind(), "wrong_network");
+    }
+}

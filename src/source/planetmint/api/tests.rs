@@ -350,6 +350,22 @@ async fn faults_delay_and_lose_nothing() {
 }
 
 #[actix::test]
+async fn another_node_takes_over() {
+    let network = network(1, 6);
+    let (one, other) = (Node::of(&network), Node::of(&network));
+    let urls = vec![RpcUrl(Node::serve(&one).await), RpcUrl(Node::serve(&other).await)];
+    let mut ledger = opened(ApiConfig { rpc_url: None, rpc_urls: urls, ..config("") }, None).await;
+    read(&mut ledger, 2).await;
+    one.lock().unwrap().faults = (0..100).map(|_| Reply::Status(500, "")).collect();
+    ledger.ahead = None;
+    assert_eq!(poll(&mut ledger).await.unwrap_err(), "http_status");
+    let rest: Vec<u64> = read(&mut ledger, 4).await.iter().map(|batch| batch.ledger.index).collect();
+    assert_eq!(rest, [3, 4, 5, 6]);
+    // Before it delivered anything it was looked at: its last block is ours.
+    assert_eq!(other.lock().unwrap().asked[0], "/api/v1/blocks/2");
+}
+
+#[actix::test]
 async fn answers_are_hostile_until_proven() {
     let network = network(1, 1);
     let node = Node::of(&network);
