@@ -62,7 +62,7 @@ impl Bare {
             ..MountContext::default()
         };
         let mount = dialect::build(&config, context, &mut Renderings::default());
-        let session = mount.open(Opening { below: "", query: "" }).expect("a session at the mount's own path");
+        let session = mount.open(Opening { below: &transcript.below, query: "" }).expect("a session at that path");
         let mut bare = Bare {
             session,
             now: Duration::ZERO,

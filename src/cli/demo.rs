@@ -1,9 +1,10 @@
-//! The demo that runs without a settings file: three embedded ledgers, each with the clients that know it.
+//! The demo that runs without a settings file: four embedded ledgers, each with the clients that know it.
 
 use crate::config::units::Time;
 use crate::config::{Admin, Bind, Config, Listener, Mount, SourceConfig, Sources, default_path};
 use crate::devnet;
-use crate::dialect::{DialectConfig, flow, maticvigil, rippled};
+use crate::dialect::{DialectConfig, flow, maticvigil, planetmint, rippled};
+use crate::source::planetmint::ApiConfig;
 use crate::source::stellar::Secret;
 use crate::source::{LedgerConfig, RpcUrl, evm, stellar, xrpl};
 use devnet::evm::Contract;
@@ -23,6 +24,8 @@ pub struct Ledgers {
     pub xrpl: String,
     /// The JSON-RPC of the EVM chain.
     pub evm: String,
+    /// The API of the Planetmint node.
+    pub planetmint: String,
 }
 
 /// The settings of the demo, once the embedded ledgers serve. `config/demo.yaml` says the same.
@@ -38,6 +41,11 @@ pub fn config(ledgers: Ledgers, bind: Bind, admin: Bind) -> Config {
         poll_interval: Time::millis(200),
         ..xrpl::Config::default()
     };
+    let planetmint = ApiConfig {
+        rpc_url: Some(RpcUrl(ledgers.planetmint)),
+        poll_interval: Time::millis(200),
+        ..ApiConfig::default()
+    };
     let source = |name: &str, ledger| (name.to_owned(), SourceConfig { ledger });
     let mount = |dialect, path: String, source: &str| Mount {
         dialect,
@@ -50,12 +58,14 @@ pub fn config(ledgers: Ledgers, bind: Bind, admin: Bind) -> Config {
         mount(DialectConfig::Flow(flow::Config::default()), default_path(), "devnet"),
         mount(DialectConfig::Rippled(rippled::Config::default()), "/xrpl".to_owned(), "xrpl-devnet"),
         mount(DialectConfig::Maticvigil(gateway()), "/vigil/ws".to_owned(), "evm-devnet"),
+        mount(DialectConfig::Planetmint(planetmint::Config::default()), "/planetmint".to_owned(), "planetmint-devnet"),
     ];
     Config {
         sources: Sources(vec![
             source("devnet", LedgerConfig::StellarRpc(stellar)),
             source("xrpl-devnet", LedgerConfig::XrplRpc(xrpl)),
             source("evm-devnet", LedgerConfig::EvmRpc(chain(ledgers.evm))),
+            source("planetmint-devnet", LedgerConfig::PlanetmintApi(planetmint)),
         ]),
         listeners: vec![Listener { bind, mounts, ..Listener::default() }],
         admin: Admin { bind: admin },
@@ -111,7 +121,7 @@ mod tests {
     #[test]
     fn is_what_the_file_says() {
         let at = |port: u16| format!("http://127.0.0.1:{port}");
-        let ledgers = Ledgers { stellar: at(8000), xrpl: at(5005), evm: at(8545) };
+        let ledgers = Ledgers { stellar: at(8000), xrpl: at(5005), evm: at(8545), planetmint: at(19_984) };
         let demo = config(ledgers, Bind::loopback(8080), Bind::loopback(9090));
         assert_eq!(parse("demo.yaml", include_str!("../../config/demo.yaml")).unwrap(), demo);
         assert_eq!(check(&demo), []);
@@ -124,6 +134,9 @@ mod tests {
             ("stellar-pubnet.yaml", include_str!("../../config/stellar-pubnet.yaml")),
             ("xrpl-testnet.yaml", include_str!("../../config/xrpl-testnet.yaml")),
             ("xrpl-mainnet.yaml", include_str!("../../config/xrpl-mainnet.yaml")),
+            ("ethereum.yaml", include_str!("../../config/ethereum.yaml")),
+            ("polygon.yaml", include_str!("../../config/polygon.yaml")),
+            ("planetmint.yaml", include_str!("../../config/planetmint.yaml")),
         ] {
             parse(name, text).unwrap();
         }

@@ -26,7 +26,7 @@ pub struct Arguments {
     #[arg(long, value_name = "LEDGER", value_enum, default_value = "stellar")]
     pub ledger: Vec<Face>,
     /// Where the RPC listens, several times for several ledgers [default: port 8000 for Stellar, 5005 for the XRP
-    /// Ledger and 8545 for an EVM chain, on 127.0.0.1]
+    /// Ledger, 8545 for an EVM chain and 19984 for Planetmint, on 127.0.0.1]
     #[arg(long, value_name = "ADDRESS")]
     pub listen: Vec<Bind>,
     /// Ledgers in a second, such as 1, 4 or 0.2

@@ -129,16 +129,21 @@ fn start(plan: Plan, open_files: Option<u64>) -> anyhow::Result<()> {
             Plan::Demo(arguments) => {
                 let ledger =
                     |face| crate::devnet::start(arguments.traffic().settings(face, ([127, 0, 0, 1], 0).into()));
-                let (stellar, xrpl, evm) =
-                    (ledger(Face::Stellar).await?, ledger(Face::Xrpl).await?, ledger(Face::Evm).await?);
-                let ledgers = demo::Ledgers { stellar: stellar.url(), xrpl: xrpl.url(), evm: evm.url() };
+                let (stellar, xrpl) = (ledger(Face::Stellar).await?, ledger(Face::Xrpl).await?);
+                let (evm, planetmint) = (ledger(Face::Evm).await?, ledger(Face::Planetmint).await?);
+                let ledgers = demo::Ledgers {
+                    stellar: stellar.url(),
+                    xrpl: xrpl.url(),
+                    evm: evm.url(),
+                    planetmint: planetmint.url(),
+                };
                 let mut config = arguments.config(ledgers);
                 // Its few clients need no warning.
                 descriptors::fit(&mut config, open_files);
                 let result = serve(&config, &Origin::Demo(&arguments)).await;
-                stellar.stop().await;
-                xrpl.stop().await;
-                evm.stop().await;
+                for ledger in [stellar, xrpl, evm, planetmint] {
+                    ledger.stop().await;
+                }
                 result
             }
         }

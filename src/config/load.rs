@@ -158,7 +158,8 @@ limits:
             (
                 "dialect: flow",
                 "dialect: smtp",
-                "10:20: unknown listeners[0].mounts[0].dialect `smtp`; there is `flow`, `rippled`, `maticvigil`",
+                "10:20: unknown listeners[0].mounts[0].dialect `smtp`; there is `flow`, `rippled`, `maticvigil`, \
+                 `planetmint`",
             ),
             ("    type: stellar_rpc\n", "", "3:5: sources.main has no `type`; add it"),
             // Wrong types and texts.

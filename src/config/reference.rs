@@ -167,6 +167,8 @@ pub fn ledger(config: &LedgerConfig) -> (&'static str, Shown) {
         LedgerConfig::StellarRpc(config) => ("stellar_rpc", config.show()),
         LedgerConfig::XrplRpc(config) => ("xrpl_rpc", config.show()),
         LedgerConfig::EvmRpc(config) => ("evm_rpc", config.show()),
+        LedgerConfig::PlanetmintApi(config) => ("planetmint_api", config.show()),
+        LedgerConfig::TendermintRpc(config) => ("tendermint_rpc", config.show()),
     }
 }
 
@@ -176,6 +178,7 @@ pub fn dialect(config: &DialectConfig) -> (&'static str, Shown) {
         DialectConfig::Flow(config) => ("flow", config.show()),
         DialectConfig::Rippled(config) => ("rippled", config.show()),
         DialectConfig::Maticvigil(config) => ("maticvigil", config.show()),
+        DialectConfig::Planetmint(config) => ("planetmint", config.show()),
     }
 }
 
@@ -213,8 +216,17 @@ const HEAD: &str = "\
 
 /// Every kind of source that is not in the example, and every such dialect, with its defaults.
 fn others() -> (Vec<LedgerConfig>, Vec<DialectConfig>) {
-    let ledgers = vec![LedgerConfig::XrplRpc(Default::default()), LedgerConfig::EvmRpc(Default::default())];
-    let dialects = vec![DialectConfig::Rippled(Default::default()), DialectConfig::Maticvigil(Default::default())];
+    let ledgers = vec![
+        LedgerConfig::XrplRpc(Default::default()),
+        LedgerConfig::EvmRpc(Default::default()),
+        LedgerConfig::PlanetmintApi(Default::default()),
+        LedgerConfig::TendermintRpc(Default::default()),
+    ];
+    let dialects = vec![
+        DialectConfig::Rippled(Default::default()),
+        DialectConfig::Maticvigil(Default::default()),
+        DialectConfig::Planetmint(Default::default()),
+    ];
     (ledgers, dialects)
 }
 

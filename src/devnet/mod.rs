@@ -29,6 +29,7 @@
 //! ```
 
 pub mod evm;
+pub mod planetmint;
 mod seed;
 mod stellar;
 mod table;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Error, Settings, evm, stellar, xrpl};
+use super::{Error, Settings, evm, planetmint, stellar, xrpl};
 use crate::source::LocalFuture;
 
 /// A kind of ledger.
@@ -17,6 +17,8 @@ pub enum Face {
     Xrpl,
     /// An EVM chain, behind the JSON-RPC of Ethereum nodes
     Evm,
+    /// A Planetmint network, behind a node's API and the RPC of its consensus engine
+    Planetmint,
 }
 
 /// What there is to know of a face.
@@ -47,6 +49,7 @@ impl Face {
             Face::Stellar => &stellar::ROW,
             Face::Xrpl => &xrpl::ROW,
             Face::Evm => &evm::ROW,
+            Face::Planetmint => &planetmint::ROW,
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod flow;
 pub mod frame;
 mod http;
 pub mod maticvigil;
+pub mod planetmint;
 pub mod rippled;
 mod table;
 

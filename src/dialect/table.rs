@@ -1,6 +1,6 @@
 //! The table of dialects: their names in the configuration and how a mount of each is made.
 
-use super::{Mount, MountContext, flow, maticvigil, rippled};
+use super::{Mount, MountContext, flow, maticvigil, planetmint, rippled};
 use crate::broker::Renderings;
 use crate::config::Finding;
 use serde::Deserialize;
@@ -16,6 +16,8 @@ pub enum DialectConfig {
     Rippled(rippled::Config),
     /// The MaticVigil gateway.
     Maticvigil(maticvigil::Config),
+    /// The event streams of a Planetmint node, and its API's roots.
+    Planetmint(planetmint::Config),
 }
 
 impl DialectConfig {
@@ -26,6 +28,7 @@ impl DialectConfig {
             DialectConfig::Flow(config) => config.problems(),
             DialectConfig::Rippled(config) => config.problems(),
             DialectConfig::Maticvigil(config) => config.problems(contracts),
+            DialectConfig::Planetmint(config) => config.problems(),
         }
     }
 }
@@ -37,6 +40,9 @@ pub fn build(config: &DialectConfig, context: MountContext, renderings: &mut Ren
         DialectConfig::Rippled(config) => Arc::new(rippled::RippledMount::new(config.clone(), context, renderings)),
         DialectConfig::Maticvigil(config) => {
             Arc::new(maticvigil::MaticVigilMount::new(config.clone(), context, renderings))
+        }
+        DialectConfig::Planetmint(config) => {
+            Arc::new(planetmint::PlanetmintMount::new(config.clone(), context, renderings))
         }
     }
 }

@@ -24,6 +24,7 @@ mod backoff;
 mod checkpoint;
 mod error;
 pub mod evm;
+pub mod planetmint;
 mod probe;
 mod rpc;
 mod settings;

@@ -1,6 +1,6 @@
 //! The table of ledgers: their names in the configuration and how each is made.
 
-use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, evm, stellar, xrpl};
+use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, evm, planetmint, stellar, xrpl};
 use crate::config::Finding;
 use crate::event::{Family, SourceNumber};
 use serde::Deserialize;
@@ -16,6 +16,10 @@ pub enum LedgerConfig {
     XrplRpc(xrpl::Config),
     /// A node of an EVM chain.
     EvmRpc(evm::Config),
+    /// The HTTP API of a Planetmint or BigchainDB node.
+    PlanetmintApi(planetmint::ApiConfig),
+    /// The consensus engine's RPC of such a network.
+    TendermintRpc(planetmint::RpcConfig),
 }
 
 impl LedgerConfig {
@@ -25,6 +29,7 @@ impl LedgerConfig {
             LedgerConfig::StellarRpc(_) => Family::Stellar,
             LedgerConfig::XrplRpc(_) => Family::Xrpl,
             LedgerConfig::EvmRpc(_) => Family::Evm,
+            LedgerConfig::PlanetmintApi(_) | LedgerConfig::TendermintRpc(_) => Family::Planetmint,
         }
     }
 
@@ -34,6 +39,8 @@ impl LedgerConfig {
             LedgerConfig::StellarRpc(config) => (&config.rpc_url, &config.rpc_urls),
             LedgerConfig::XrplRpc(config) => (&config.rpc_url, &config.rpc_urls),
             LedgerConfig::EvmRpc(config) => (&config.rpc_url, &config.rpc_urls),
+            LedgerConfig::PlanetmintApi(config) => (&config.rpc_url, &config.rpc_urls),
+            LedgerConfig::TendermintRpc(config) => (&config.rpc_url, &config.rpc_urls),
         };
         one.iter().chain(many).collect()
     }
@@ -45,13 +52,9 @@ impl LedgerConfig {
 
     /// Names and addresses of the contracts that it watches, those that have both.
     pub fn contracts(&self) -> Vec<(&str, &str)> {
-        match self {
-            LedgerConfig::StellarRpc(_) | LedgerConfig::XrplRpc(_) => Vec::new(),
-            LedgerConfig::EvmRpc(config) => {
-                let named = config.contracts.iter();
-                named.filter_map(|contract| Some((contract.name.as_deref()?, contract.address.as_deref()?))).collect()
-            }
-        }
+        let LedgerConfig::EvmRpc(config) = self else { return Vec::new() };
+        let named = config.contracts.iter();
+        named.filter_map(|contract| Some((contract.name.as_deref()?, contract.address.as_deref()?))).collect()
     }
 
     /// Everything that is wrong with the settings, found before anything is asked.
@@ -60,6 +63,8 @@ impl LedgerConfig {
             LedgerConfig::StellarRpc(config) => config.problems(),
             LedgerConfig::XrplRpc(config) => config.problems(),
             LedgerConfig::EvmRpc(config) => config.problems(),
+            LedgerConfig::PlanetmintApi(config) => config.problems(),
+            LedgerConfig::TendermintRpc(config) => config.problems(),
         }
     }
 }
@@ -79,6 +84,8 @@ pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
         LedgerConfig::StellarRpc(config) => Box::new(stellar::StellarRpc::new(config.clone(), context)),
         LedgerConfig::XrplRpc(config) => Box::new(xrpl::XrplRpc::new(config.clone(), context)),
         LedgerConfig::EvmRpc(config) => Box::new(evm::EvmRpc::new(config.clone(), context)),
+        LedgerConfig::PlanetmintApi(config) => Box::new(planetmint::PlanetmintApi::new(config.clone(), context)),
+        LedgerConfig::TendermintRpc(config) => Box::new(planetmint::TendermintRpc::new(config.clone(), context)),
     }
 }
 
@@ -88,6 +95,7 @@ pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
 pub fn upstream(config: &LedgerConfig, max_response: usize) -> Option<Box<dyn Upstream>> {
     match config {
         LedgerConfig::StellarRpc(_) | LedgerConfig::EvmRpc(_) => None,
+        LedgerConfig::PlanetmintApi(_) | LedgerConfig::TendermintRpc(_) => None,
         LedgerConfig::XrplRpc(config) => {
             xrpl::XrplUpstream::new(config, max_response).map(|upstream| Box::new(upstream) as _)
         }
@@ -101,5 +109,7 @@ pub async fn probe(config: &LedgerConfig) -> Result<Vec<Probe>, SourceError> {
         LedgerConfig::StellarRpc(config) => stellar::probe(config).await,
         LedgerConfig::XrplRpc(config) => xrpl::probe(config).await,
         LedgerConfig::EvmRpc(config) => evm::probe(config).await,
+        LedgerConfig::PlanetmintApi(config) => planetmint::probe_api(config).await,
+        LedgerConfig::TendermintRpc(config) => planetmint::probe_rpc(config).await,
     }
 }

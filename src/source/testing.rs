@@ -22,6 +22,8 @@ pub enum Reply {
     Slow(Duration, Box<Reply>),
     /// These bytes as the body, instead of an answer.
     Body(Vec<u8>),
+    /// The same under another status.
+    StatusBody(u16, Vec<u8>),
     /// The same, gzipped.
     Gzip(Vec<u8>),
     /// Never.
@@ -30,8 +32,8 @@ pub enum Reply {
     Cut,
 }
 
-/// Serves JSON-RPC on loopback with `answer(method, params)` and gives the address. Lives as long
-/// as the test's system.
+/// Serves JSON-RPC on loopback with `answer(method, params)`, a GET as `answer(path, null)`, and gives the address.
+/// Lives as long as the test's system.
 pub async fn serve(answer: impl FnMut(&str, &Value) -> Reply + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -56,8 +58,8 @@ async fn connection(
         let (head, body) = loop {
             if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
                 let head = String::from_utf8(read[..end].to_vec())?.to_ascii_lowercase();
-                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).ok_or("length")?;
-                let whole = end + 4 + length.parse::<usize>()?;
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                let whole = end + 4 + length.map_or(Ok(0), str::parse::<usize>)?;
                 if read.len() >= whole {
                     let rest = read.split_off(whole);
                     let body = std::mem::replace(&mut read, rest).split_off(end + 4);
@@ -68,8 +70,14 @@ async fn connection(
                 return Ok(());
             }
         };
-        assert!(head.starts_with("post ") && head.contains("content-type: application/json"), "{head}");
-        let call: Value = serde_json::from_slice(&body)?;
+        let call: Value = match head.strip_prefix("get ").and_then(|rest| rest.split(' ').next()) {
+            // Named by its path, in lower case.
+            Some(path) => json!({ "method": path }),
+            None => {
+                assert!(head.starts_with("post ") && head.contains("content-type: application/json"), "{head}");
+                serde_json::from_slice(&body)?
+            }
+        };
         let mut answer_one = |call: &Value| {
             let reply = answer(call["method"].as_str().unwrap(), &call["params"]);
             in_envelope(&call["id"], reply)
@@ -95,6 +103,7 @@ async fn connection(
                 missing = 1;
                 (200, "", body)
             }
+            Reply::StatusBody(status, body) => (status, "", body),
             Reply::Text(status, text) => (status, "", text.into()),
             Reply::Status(status, header) => (status, header, Vec::new()),
             Reply::Gzip(body) => (200, "content-encoding: gzip\r\n", body),

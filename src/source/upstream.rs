@@ -180,6 +180,10 @@ impl Handler<CallUpstream> for UpstreamActor {
     type Result = ();
 
     fn handle(&mut self, call: CallUpstream, ctx: &mut Self::Context) {
+        // One for each message of a client at most, and each ends in bounded time.
+        if self.upstream.remembers(&call.method) {
+            return self.run(call, false, ctx);
+        }
         if self.waiting.len() >= self.limits.waiting {
             self.waiting.retain(|call| !call.answer.is_closed());
         }

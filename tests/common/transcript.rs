@@ -4,6 +4,7 @@
 //! # a comment
 //! @config {"max_queue_size":5}           the mount's settings (default {})
 //! @limits {"values_per_session":3}       limits other than the default ones
+//! @below /streams/a                      the path below the mount (default none)
 //! @bare-only                             the file has steps that no client can bring about
 //! --> text                               the client sends a text message
 //! -->b text                              … a binary message with these characters
@@ -103,6 +104,8 @@ pub struct Transcript {
     pub config: Value,
     /// `limits`, as far as they are set.
     pub limits: Value,
+    /// The path below the mount.
+    pub below: String,
     /// Whether only the bare state machine can run it.
     pub bare_only: bool,
     steps: Vec<(usize, Step)>,
@@ -132,6 +135,7 @@ impl Transcript {
             name: name.to_owned(),
             config: json!({}),
             limits: json!({}),
+            below: String::new(),
             bare_only: false,
             steps: Vec::new(),
         };
@@ -153,6 +157,10 @@ impl Transcript {
             "" | "#" if line.trim().is_empty() || word == "#" => return Ok(()),
             "@bare-only" => {
                 self.bare_only = true;
+                return Ok(());
+            }
+            "@below" => {
+                self.below = rest.to_owned();
                 return Ok(());
             }
             "@config" => {

@@ -19,6 +19,8 @@
 #[cfg(test)]
 mod on_evm;
 #[cfg(test)]
+mod on_planetmint;
+#[cfg(test)]
 mod on_stellar;
 #[cfg(test)]
 mod on_xrpl;

@@ -1,0 +1,33 @@
+//! What a dialect of this family needs beside the facts that are the same for all families.
+
+use std::sync::Arc;
+
+/// A block, with its batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Block {
+    /// The application hash after the block, hex; empty where the node tells none. It stays the same over an empty
+    /// block, so it is no key.
+    pub app_hash: Box<str>,
+    /// Whether the close time is the time of receiving, since the node tells none.
+    pub time_received: bool,
+}
+
+/// A transaction, with its event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transaction {
+    /// As the network tells it: the JSON of the whole transaction.
+    pub text: Box<str>,
+    /// The asset that it is about: its own id where it makes one, else the first of [`Transaction::asset_ids`].
+    pub asset_id: Arc<str>,
+    /// For each entry of its assets the id, or its own where the entry has none.
+    pub asset_ids: Box<[Arc<str>]>,
+}
+
+/// Who is in a payment beside its first sender and its first receiver, with its event; only where there are such.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parties {
+    /// All who sign the inputs; which of them paid which output cannot be told. Empty: issued.
+    pub senders: Box<[Arc<str>]>,
+    /// All who own the output together.
+    pub owners: Box<[Arc<str>]>,
+}
