@@ -4,11 +4,12 @@
 #[path = "common/anvil.rs"]
 mod anvil;
 mod common;
+#[path = "common/vigil.rs"]
+mod vigil;
 
 use alloy_dyn_abi::DynSolValue;
 use alloy_primitives::{I256, U256, keccak256};
 use anvil::{Anvil, BOARD, CHAIN, COIN, OFFER, RELAY, TRANSFER, board_abi, call, coin_abi, note, number, relayed};
-use common::client::{Client, Got};
 use common::http;
 use common::reader::Reader;
 use common::server::{Server, path};
@@ -16,11 +17,11 @@ use common::{pause, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use vigil::{Watcher, ids};
 
 /// Blocks on top of one that is sent.
 const CONFIRMATIONS: u64 = 3;
@@ -43,70 +44,6 @@ fn settings(anvil: &Anvil, source: Value, more: &str) -> String {
          - {{ dialect: maticvigil, path: /vigil, sources: [chain], config: {keys} }}\n      \
          - {{ dialect: flow, path: /ws, sources: [chain] }}\nadmin: {{ bind: 127.0.0.1:0 }}\n{more}\n"
     )
-}
-
-/// A MaticVigil client that reads until its server ends the connection.
-struct Watcher {
-    messages: Arc<Mutex<Vec<Value>>>,
-    thread: Option<JoinHandle<u16>>,
-}
-
-impl Watcher {
-    /// Comes back when it is registered.
-    fn start(server: &Server) -> Watcher {
-        let messages: Arc<Mutex<Vec<Value>>> = Arc::default();
-        let (ready, is_ready) = std::sync::mpsc::sync_channel(1);
-        let (kept, address) = (messages.clone(), server.clients);
-        let read = async move {
-            let stream = tokio::net::TcpStream::connect(address).await.unwrap();
-            let request = format!("ws://{address}/vigil").into_client_request().unwrap();
-            let mut client = Client::try_over(Box::new(stream), request).await.unwrap();
-            client.text(json!({ "command": "register", "key": "all" }).to_string()).await;
-            let ack: Value = serde_json::from_str(&client.next_text().await).unwrap();
-            assert_eq!(ack["command"], "register:ack");
-            ready.send(()).unwrap();
-            loop {
-                match client.receive().await {
-                    Got::Text(text) => kept.lock().unwrap().push(serde_json::from_str(&text).unwrap()),
-                    Got::Close(code, _) => return code,
-                    Got::Gone => return 0,
-                    Got::Pong(_) => {}
-                }
-            }
-        };
-        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let thread = std::thread::spawn(move || runtime().block_on(read));
-        is_ready.recv().unwrap();
-        Watcher { messages, thread: Some(thread) }
-    }
-
-    fn messages(&self) -> Vec<Value> {
-        self.messages.lock().unwrap().clone()
-    }
-
-    fn wait_for(&self, count: usize) -> Vec<Value> {
-        wait_until(&format!("{count} messages of {:#?}", self.told()), || self.messages.lock().unwrap().len() >= count);
-        self.messages()
-    }
-
-    /// The ids that notes told, in order.
-    fn told(&self) -> Vec<u64> {
-        ids(&self.messages())
-    }
-
-    /// Everything until the end, and the code of it.
-    fn end(mut self) -> (Vec<Value>, u16) {
-        let code = self.thread.take().expect("only taken here").join().unwrap();
-        (self.messages(), code)
-    }
-}
-
-fn ids(messages: &[Value]) -> Vec<u64> {
-    messages
-        .iter()
-        .filter(|it| it["event_name"] == "Noted")
-        .map(|it| it["event_data"]["id"].as_u64().unwrap())
-        .collect()
 }
 
 /// A transaction as its message must be, from what the node says of it.
