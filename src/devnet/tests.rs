@@ -120,3 +120,29 @@ async fn every_face_is_served_on_its_own_port() {
     assert!(info(account.as_bytes()).1.contains("account_data"));
     devnet.stop().await;
 }
+
+#[tokio::test]
+async fn the_evm_chain_is_served_as_by_its_nodes() {
+    let settings = Settings { face: Face::Evm, ledger_interval: Duration::from_millis(50), ..Settings::default() };
+    let addresses = accounts(&settings).unwrap();
+    assert!(addresses.iter().all(|address| address.len() == 42 && address.starts_with("0x")));
+    let devnet = start(settings).await.unwrap();
+    let ask = |body: &[u8]| exchange(devnet.address(), JSON, body);
+    let newest = || {
+        let (status, body) = ask(br#"{"jsonrpc":"2.0","id":1,"method":"eth_blockNumber","params":[]}"#);
+        assert_eq!(status, 200);
+        let body: serde_json::Value = serde_json::from_str(&body).unwrap();
+        u64::from_str_radix(&body["result"].as_str().unwrap()[2..], 16).unwrap()
+    };
+    assert!(newest() >= u64::from(HISTORY) - 1);
+    while newest() < 12 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(ask(b"{").1.contains("-32700"), "errors travel with 200");
+    assert_eq!(ask(br#"{"jsonrpc":"2.0","method":"eth_blockNumber"}"#), (200, String::new()), "a notification");
+    assert_eq!(ask(&vec![b' '; (5 << 20) + 1]).0, 413);
+    assert_eq!(exchange(devnet.address(), "GET / HTTP/1.1", b"").0, 200);
+    assert_eq!(exchange(devnet.address(), "PUT / HTTP/1.1", b"").0, 405);
+    assert_eq!(exchange(devnet.address(), "POST / HTTP/1.1\r\nContent-Type: text/plain", b"{}").0, 415);
+    devnet.stop().await;
+}
