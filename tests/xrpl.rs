@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
-use xrpl_node::{Fault, Node, index};
+use xrpl_node::{Fault, LARGE, Node, index};
 
 /// Where recordings are, if they are.
 fn recordings() -> Option<PathBuf> {
@@ -343,4 +343,30 @@ async fn flow_shows_the_same_ledger() {
         amounts.push(event["amount"].clone());
     }
     assert!(amounts.iter().all(|amount| amount == "9007199254.740993"), "{amounts:?}");
+}
+
+/// Clients that ask for much and read nothing: what waits for them is bounded, for each and for all.
+#[tokio::test]
+async fn large_answers_wait_within_bounds() {
+    const CLIENTS: usize = 12;
+    let node = Node::start((1..=2).map(|ledger| made_up(ledger, 1, 2)).collect());
+    let server =
+        Server::start(&settings(node.address, "", "{}", "workers: 1\nlimits: { outbox_total: 8MiB, stall: 60s }"));
+    server.wait_ready();
+    let before = server.process.memory();
+    let ask = |number: u64| json!({"id": number, "command": "account_lines", "account": "rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh"});
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut client = Client::connect(server.clients).await;
+        for number in 0..4 {
+            client.socket.send(Message::text(ask(number).to_string())).await.unwrap();
+        }
+        clients.push(client);
+    }
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let grown = server.process.memory().saturating_sub(before);
+    assert!(grown < 24 << 20, "{} MiB for {} MiB of answers", grown >> 20, (4 * CLIENTS * LARGE) >> 20);
+    // Nobody else notices.
+    let mut other = Client::connect(server.clients).await;
+    assert_eq!(other.ask(json!({"command": "ping"})).await["result"], json!({}));
 }

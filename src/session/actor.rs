@@ -4,7 +4,7 @@ use super::link::Link;
 use super::transport::{SessionContext, Trouble};
 use super::worker::Worker;
 use crate::broker::{MountEntry, Opened, Register, Resume, SessionRef, Wish};
-use crate::dialect::{Action, Applied, Call, CallError, Dialect, Ending, Input, Lane, Output, frame};
+use crate::dialect::{Action, Applied, Call, CallError, Dialect, Ending, Input, Lane, Output, Reply, frame};
 use crate::server::metrics::Closed;
 use crate::source::CallUpstream;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message, WrapFuture};
@@ -310,10 +310,19 @@ impl Session {
         let (answer, answered) = oneshot::channel();
         upstream.do_send(CallUpstream { session: self.number, method, parameters, answer });
         ctx.spawn(answered.into_actor(self).map(move |answered, session, ctx| {
-            let outcome = answered.unwrap_or(Err(CallError::Unreachable));
+            let outcome = answered.unwrap_or(Err(CallError::Unreachable)).and_then(|reply| session.fits(reply));
             let outcome = outcome.as_ref().map(|text| &**text).map_err(|error| *error);
             session.ask(Input::Answered { call: number, outcome }, ctx);
         }));
+    }
+
+    /// An answer may be large, and is never cut: it comes only where this client takes what it has, and all
+    /// together do.
+    fn fits(&self, reply: Reply) -> Result<Reply, CallError> {
+        let (worker, waiting) = (&self.worker, self.link.waiting());
+        let fits =
+            waiting <= worker.shared.limits.outbox.cap && worker.waiting.has_room(waiting, waiting + reply.len());
+        if fits { Ok(reply) } else { Err(CallError::Busy) }
     }
 
     fn end(&mut self, End { ending, reason, lag }: End, ctx: &mut SessionContext) {

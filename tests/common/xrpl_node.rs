@@ -10,6 +10,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+/// Bytes of an answer to `account_lines`.
+pub const LARGE: usize = 1 << 20;
+
 /// What happens to a call instead of its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
@@ -196,6 +199,7 @@ fn answer(state: &State, method: &str, params: &Value, fault: Option<Fault>) -> 
             {"Account": "rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh", "quality": "1"}]}),
         "account_info" => json!({"status": "success", "validated": true, "account_data": {
             "Account": params["account"], "Balance": "9007199254740993"}}),
+        "account_lines" => json!({"status": "success", "lines": "x".repeat(LARGE)}),
         _ => error("unknownCmd", 32),
     }
 }

@@ -21,6 +21,7 @@ pub use drain::Drain;
 pub use revoke::Revoke;
 pub use sessions::{Lags, MountEntry, SessionRef, Sessions};
 
+use super::Clause;
 use super::actor::{Advanced, Join, Wish};
 use super::history::{Begin, Position, Read};
 use crate::dialect::{Answer, Applied, Change, Ending, Release, Start};
@@ -36,6 +37,8 @@ use std::task::Poll;
 
 /// Sessions of one slice.
 const SLICE: usize = 512;
+/// Values that go into the index, and others out of it, in about the time of one write to a socket.
+const VALUES_OF_A_WRITE: usize = 16;
 
 /// Work up to this head, then answer [`Advanced`].
 #[derive(Message)]
@@ -153,7 +156,7 @@ impl Router {
             *budget -= 1;
             self.start_job(next_stop);
         } else if let Some(change) = self.changes.pop_front() {
-            *budget -= 1;
+            *budget = budget.saturating_sub(cost(&change.wish));
             self.apply(change);
         } else {
             return false;
@@ -270,6 +273,13 @@ impl Sessions {
             session.do_send(end);
         }
     }
+}
+
+/// What a change costs of a slice: its values go into the index one by one, and those before it out of it.
+fn cost(wish: &Wish) -> usize {
+    let Wish::Change(change) = wish else { return 1 };
+    let values = |clause: &Clause| clause.subjects.len() + clause.assets.len();
+    1 + change.subscription.clauses.iter().map(values).sum::<usize>() / VALUES_OF_A_WRITE
 }
 
 /// What a dialect is told of the point at which its wish took effect.

@@ -4,7 +4,7 @@
 //! In: blocks and their transactions. Out: one batch per block, empty ones too: the block, then for each accepted
 //! transaction itself and a payment for each output that is no change.
 //!
-//! Who owns what: [`PlanetmintApi`] and [`TendermintRpc`] each own a client and a [`position::Position`], which knows
+//! Who owns what: [`PlanetmintApi`] and [`TendermintRpc`] each own a client and a `Position`, which knows
 //! when a gap or a new chain is believed; `transaction.rs` reads a transaction, `mapping.rs` makes the batch, the same
 //! for both ways.
 //!
