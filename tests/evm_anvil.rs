@@ -224,7 +224,7 @@ fn everything_arrives_decoded_and_in_order() {
     let ledgers: Vec<u64> =
         events.iter().filter(|it| it["type"] == "ledger").map(|it| it["ledger"].as_u64().unwrap()).collect();
     assert!(ledgers.windows(2).all(|two| two[1] == two[0] + 1), "{ledgers:?}");
-    assert!(events.iter().any(|it| it["transaction_hash"] == plain || it.to_string().contains(&plain)));
+    assert!(events.iter().any(|it| it["transaction_hash"] == plain), "written as people of the chain do");
 }
 
 #[test]

@@ -15,6 +15,26 @@ pub enum Family {
     Planetmint,
 }
 
+impl Family {
+    /// The family of a network, by its id such as `evm-137`.
+    pub fn of_network(id: &str) -> Family {
+        match id.split('-').next() {
+            Some("stellar") => Family::Stellar,
+            Some("xrpl") => Family::Xrpl,
+            Some("evm") => Family::Evm,
+            _ => Family::Planetmint,
+        }
+    }
+
+    /// What stands before the digits of a hash where people of this family write one.
+    pub const fn hash_prefix(self) -> &'static str {
+        match self {
+            Family::Evm => "0x",
+            Family::Stellar | Family::Xrpl | Family::Planetmint => "",
+        }
+    }
+}
+
 /// The family's name for people.
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

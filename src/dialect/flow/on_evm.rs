@@ -56,6 +56,11 @@ fn of<'a>(texts: &'a [Value], key: &str) -> Vec<&'a Value> {
 fn every_kind_has_its_words() {
     let Some(chain) = chain(&[]) else { return };
     let ledger = &written(&chain[4], "ledger")[0];
+    for transaction in written(&chain[4], "transaction") {
+        assert!(
+            transaction["transaction_hash"].as_str().is_some_and(|hash| hash.len() == 66 && hash.starts_with("0x"))
+        );
+    }
     let expected = json!({
         "type": "ledger", "network": "evm-31337", "ledger": 4, "transaction_count": 3, "successful_count": 3,
         "operation_count": 3, "ledger_closed_at": "2020-07-17T13:54:08Z",

@@ -7,7 +7,7 @@ mod tests;
 use super::PUBLIC_KINDS;
 use crate::broker::Render;
 use crate::dialect::frame::Frames;
-use crate::event::{Amount, Asset, Continuity, Hash, KindSet, LedgerBatch};
+use crate::event::{Amount, Asset, Continuity, Family, Hash, KindSet, LedgerBatch};
 use payload::Payload;
 use serde::{Serialize, Serializer};
 use std::fmt::{self, Display};
@@ -38,7 +38,7 @@ impl Render for FlowRender {
                 network: self.names_network.then_some(&*batch.network),
                 ledger: batch.ledger.index,
                 ledger_closed_at: Text(time(batch.ledger.closed_at)),
-                transaction_hash: event.transaction_hash.map(Text),
+                transaction_hash: event.transaction_hash.map(|hash| prefixed(batch, hash)),
                 payload,
             },
         );
@@ -71,6 +71,20 @@ impl<T: Display> Serialize for Text<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&self.0)
     }
+}
+
+/// A hash as the people of its network write it.
+struct PrefixedHash(&'static str, Hash);
+
+impl Display for PrefixedHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)?;
+        self.1.fmt(f)
+    }
+}
+
+fn prefixed(batch: &LedgerBatch, hash: Hash) -> Text<PrefixedHash> {
+    Text(PrefixedHash(Family::of_network(&batch.network).hash_prefix(), hash))
 }
 
 /// RFC 3339 in UTC. A time outside the years -9999 to 9999 becomes the nearest inside.
@@ -117,7 +131,7 @@ struct EventMessage<'a> {
     ledger: u64,
     ledger_closed_at: Text<jiff::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    transaction_hash: Option<Text<Hash>>,
+    transaction_hash: Option<Text<PrefixedHash>>,
     #[serde(flatten)]
     payload: Payload<'a>,
 }

@@ -5,8 +5,8 @@
 //! ledgers does not know is left out.
 
 use super::super::price::quotient;
-use super::{Decimals, Text, amount};
-use crate::event::{self, Amount, Asset, Body, Event, EventKind, Hash, LedgerBatch};
+use super::{Decimals, PrefixedHash, Text, amount, prefixed};
+use crate::event::{self, Amount, Asset, Body, Event, EventKind, LedgerBatch};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -37,9 +37,9 @@ impl<'a> Payload<'a> {
 #[derive(Serialize)]
 pub(super) struct Ledger {
     #[serde(skip_serializing_if = "Option::is_none")]
-    hash: Option<Text<Hash>>,
+    hash: Option<Text<PrefixedHash>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    previous_hash: Option<Text<Hash>>,
+    previous_hash: Option<Text<PrefixedHash>>,
     transaction_count: u32,
     successful_count: u32,
     operation_count: u32,
@@ -48,8 +48,8 @@ pub(super) struct Ledger {
 impl Ledger {
     fn of(batch: &LedgerBatch, facts: &event::LedgerFacts) -> Ledger {
         Ledger {
-            hash: batch.ledger.hash.map(Text),
-            previous_hash: batch.ledger.parent.map(Text),
+            hash: batch.ledger.hash.map(|hash| prefixed(batch, hash)),
+            previous_hash: batch.ledger.parent.map(|hash| prefixed(batch, hash)),
             transaction_count: facts.transaction_count,
             successful_count: facts.successful_count,
             operation_count: facts.operation_count,
