@@ -5,7 +5,7 @@ mod common;
 use common::client::{Client, Got};
 use common::http::{Answer, get};
 use common::raw::{REQUEST, Raw, TEXT};
-use common::server::{Devnet, Process, Server, path, settings};
+use common::server::{Devnet, Process, Server, path, settings, settings_of};
 use common::tls::{certificate, with_tls};
 use common::{PATIENCE, pause, wait_until};
 use rustix::process::Signal;
@@ -274,4 +274,25 @@ fn plain_http_is_not_for_the_internet() {
         let here = SocketAddr::from(([127, 0, 0, 1], server.clients.port()));
         assert_eq!(get(here, "/ws").unwrap().status, 426);
     }
+}
+
+/// Behind a proxy each client counts, also where it only fetches pages and takes its time about it.
+#[test]
+fn pages_behind_a_proxy_are_counted_by_client() {
+    let devnet = Devnet::of_ledger("planetmint", "1", 1);
+    let limits = "limits: { connections_per_address: 2, exempt_loopback: false, trusted_proxies: [127.0.0.1] }";
+    let server = Server::start(&settings_of("planetmint_api", devnet.address, "planetmint", "{}", limits));
+    server.wait_ready();
+    let ask = |client: &str, rest: &str| {
+        let mut raw = Raw::dial(server.clients);
+        let head = format!("POST /ws/api/v1/ HTTP/1.1\r\nHost: test\r\nX-Forwarded-For: {client}\r\n{rest}\r\n\r\n");
+        raw.send(head.as_bytes());
+        raw
+    };
+    // Their bodies never come.
+    let _held: Vec<_> = (0..2).map(|_| ask("10.0.0.1", "Content-Length: 5")).collect();
+    pause(Duration::from_millis(300));
+    let short = "Content-Length: 0\r\nConnection: close";
+    assert_eq!(ask("10.0.0.1", short).head().status, 503);
+    assert_ne!(ask("10.0.0.2", short).head().status, 503, "another client");
 }

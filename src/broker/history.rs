@@ -265,20 +265,17 @@ impl History {
         let rows = self.rows();
         let entries = &rows.by_source[usize::from(source)].entries;
         let (oldest, newest) = (entries.front()?, entries.back()?);
-        let continuous = oldest.batch.epoch == newest.batch.epoch
-            && newest.batch.ledger.index - oldest.batch.ledger.index.min(newest.batch.ledger.index)
-                == entries.len() as u64 - 1;
-        if continuous && !(oldest.batch.ledger.index..=newest.batch.ledger.index).contains(&index) {
-            // Not for every number that somebody tries, under a lock that routers wait for.
-            return None;
+        let (first, last, epoch) = (oldest.batch.ledger.index, newest.batch.ledger.index, newest.batch.epoch);
+        let is_it = |entry: &&Arc<StreamEntry>| entry.batch.ledger.index == index && entry.batch.epoch == epoch;
+        // Where nothing broke, the index tells the place, and numbers beyond are not looked for: somebody may try
+        // many, and routers wait for the lock.
+        if oldest.batch.epoch == epoch && last.checked_sub(first) == Some(entries.len() as u64 - 1) {
+            let place = index.checked_sub(first).and_then(|place| usize::try_from(place).ok())?;
+            return entries.get(place).filter(is_it).cloned();
         }
-        // Where nothing broke, the index tells the place.
-        let back = newest.batch.ledger.index.checked_sub(index).and_then(|back| usize::try_from(back).ok());
-        let place = back.and_then(|back| entries.len().checked_sub(1 + back));
-        match place.and_then(|place| entries.get(place)).filter(|entry| entry.batch.ledger.index == index) {
-            Some(entry) => Some(entry.clone()),
-            None => entries.iter().rev().find(|entry| entry.batch.ledger.index == index).cloned(),
-        }
+        // What was before the network began anew is of another chain.
+        let of_epoch = entries.iter().rev().take_while(|entry| entry.batch.epoch == epoch);
+        of_epoch.into_iter().find(is_it).cloned()
     }
 
     /// The ledger of a source that has a transaction, for sources of [`History::index_transactions`].
@@ -287,6 +284,9 @@ impl History {
         let row = &rows.by_source[usize::from(source)];
         let sequence = *row.transactions.as_ref()?.get(&prefix(hash))?;
         let entry = row.first_after(sequence.checked_sub(1)?)?.clone();
+        if entry.batch.epoch != row.entries.back()?.batch.epoch {
+            return None;
+        }
         drop(rows);
         let is_there = entry.transaction_hashes().any(|found| found == hash);
         is_there.then_some(entry)

@@ -229,6 +229,21 @@ impl Checks {
                 self.tell(&path, message);
             }
         }
+        // Events are known outside by their network, so two that cannot be told apart must not meet.
+        let mut networks = HashMap::new();
+        for (index, name) in mount.sources.iter().enumerate() {
+            let Some(number) = config.sources.number(name) else { continue };
+            let Some(network) = config.sources.0[usize::from(number)].1.ledger.network_named() else { continue };
+            if let Some(other) = networks.insert(network, name)
+                && other != name
+            {
+                let path: Vec<Step> = path.iter().cloned().chain([Step::Index(index)]).collect();
+                let message = format_args!(
+                    "is `{name}`, whose network is called `{network}` as that of `{other}`; give each its `network_id`"
+                );
+                self.tell(&path, message);
+            }
+        }
         match mount.sources.len() {
             0 => self.tell(path, "is empty; name the source whose events these clients get"),
             2.. if manners.one_source => {

@@ -314,7 +314,12 @@ impl Listener {
     /// The base of addresses in answers, without a slash at its end; `bound` is where the listener really is.
     pub fn public_url(&self, bound: SocketAddr) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        let url = self.public_url.clone().unwrap_or_else(|| format!("{scheme}://{bound}"));
+        let own = || match bound.ip().is_unspecified() {
+            // Every address is none that a client could open.
+            true => format!("{scheme}://localhost:{}", bound.port()),
+            false => format!("{scheme}://{bound}"),
+        };
+        let url = self.public_url.clone().unwrap_or_else(own);
         url.trim_end_matches('/').to_owned()
     }
 }

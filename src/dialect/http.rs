@@ -9,15 +9,16 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// Largest body of a request, bytes. A larger one is answered with 413 and never seen by a dialect.
-pub const MAX_BODY: usize = 64 << 10;
+/// Largest body of a request, bytes. A larger one is answered with 413 and never seen by a dialect. Below what a
+/// connection may send before it has its answer, or that would be told first.
+pub const MAX_BODY: usize = 32 << 10;
 
 /// A whole request that is no handshake.
 #[derive(Debug, Clone)]
 pub struct HttpRequest {
     /// Such as `GET`.
     pub method: Box<str>,
-    /// The path after the mount's own, `""` or beginning with `/` (after a mount at `/` always the latter).
+    /// The path after the mount's own: `""`, or beginning with `/` (not after a mount at `/`, which has it already).
     pub below: Box<str>,
     /// The query string without the question mark.
     pub query: Box<str>,

@@ -24,12 +24,19 @@ pub async fn answer(
     if let Err(refusal) = mount.access.judge(request.head()) {
         return refusal.response().into();
     }
+    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
+    let client = handshake::client(request.head(), peer, &listener.trusted_proxies);
+    // A proxy's connections are not counted as its own, so each request is as one of its client's.
+    let counted = (client != peer).then(|| listener.admission.arrive(client, false)).transpose();
+    let _counted = match counted {
+        Ok(counted) => counted,
+        Err(refusal) => return refusal.response().into(),
+    };
     let body = match payload.to_bytes_limited(dialect::MAX_BODY).await {
         Ok(Ok(body)) => body,
         Ok(Err(_)) => return HttpResponse::BadRequest().finish(),
         Err(_) => return HttpResponse::PayloadTooLarge().finish(),
     };
-    let peer = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |address| address.ip());
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let asked = dialect::HttpRequest {
         method: request.method().as_str().into(),
@@ -37,7 +44,7 @@ pub async fn answer(
         query: request.query_string().into(),
         authorization: authorization.map(Into::into),
         body,
-        peer: handshake::client(request.head(), peer, &listener.trusted_proxies),
+        peer: client,
     };
     match mount.dialect.http(asked, &Recent::new(history, mount.sources.clone())) {
         Some(reply) => {

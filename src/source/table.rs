@@ -50,6 +50,14 @@ impl LedgerConfig {
         self.addresses().into_iter().map(|url| format!("{url:?}")).collect()
     }
 
+    /// What the settings call the network, where the ledger itself tells no name.
+    pub fn network_named(&self) -> Option<&str> {
+        match self {
+            LedgerConfig::PlanetmintApi(config) => Some(&config.network_id),
+            _ => None,
+        }
+    }
+
     /// Names and addresses of the contracts that it watches, those that have both.
     pub fn contracts(&self) -> Vec<(&str, &str)> {
         let LedgerConfig::EvmRpc(config) = self else { return Vec::new() };

@@ -32,6 +32,15 @@ pub enum Reply {
     Cut,
 }
 
+thread_local! {
+    static IN_BATCH: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether the call that is being answered came in a batch.
+pub fn in_batch() -> bool {
+    IN_BATCH.get()
+}
+
 /// Serves JSON-RPC on loopback with `answer(method, params)`, a GET as `answer(path, null)`, and gives the address.
 /// Lives as long as the test's system.
 pub async fn serve(answer: impl FnMut(&str, &Value) -> Reply + 'static) -> String {
@@ -85,7 +94,9 @@ async fn connection(
         let mut reply = match &call {
             Value::Array(calls) => {
                 // What is no result and no error is the answer to the whole batch.
+                IN_BATCH.set(true);
                 let answers: Result<Vec<Value>, Reply> = calls.iter().map(&mut answer_one).collect();
+                IN_BATCH.set(false);
                 // In any order: it is the ids that count.
                 answers.map(|answers| Value::from_iter(answers.into_iter().rev()))
             }

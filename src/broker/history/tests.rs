@@ -210,4 +210,5 @@ fn ledgers_and_transactions_are_found_while_they_are_kept() {
     // After a reset the same indices come again: the newest counts.
     let again = append(0, 9, 1);
     assert_eq!((by_index(9), by_hash(0, 9, 0)), (Some(again), Some(9)));
+    assert_eq!((by_index(10), by_hash(0, 10, 0)), (None, None), "of the chain before");
 }

@@ -1,7 +1,7 @@
 //! Nodes and providers that fail: whatever they do, the stream is whole in the end, and no part of a block is sent.
 
 use super::*;
-use crate::source::testing::Reply;
+use crate::source::testing::{Reply, in_batch};
 use serde_json::value::Value as Json;
 
 /// A node whose answers to a method are spoilt `times` times.
@@ -132,18 +132,10 @@ async fn batches_that_are_refused_become_single_calls() {
         || Reply::Body(br#"{"id":null,"error":{"code":-32600,"message":"no batches"}}"#.to_vec()),
     ] {
         let node = Node::new(9);
-        // A batch asks for two blocks before the first is answered.
-        let (refusing, mut last) = (node.clone(), std::time::Instant::now());
-        let mut in_batch = false;
-        let url = serve(move |method, params| {
-            // Calls of one batch come at once; single ones are a round trip apart.
-            let block = method == "eth_getBlockByNumber";
-            in_batch |= block && params[0] == "0x1" && last.elapsed() < Duration::from_micros(300);
-            last = std::time::Instant::now();
-            if std::mem::take(&mut in_batch) {
-                return refusal();
-            }
-            refusing.lock().unwrap().answer(method, params)
+        let refusing = node.clone();
+        let url = serve(move |method, params| match in_batch() {
+            true => refusal(),
+            false => refusing.lock().unwrap().answer(method, params),
         })
         .await;
         let mut source = opened(settings(&[&url], json!({ "batch": 8 }))).await;
