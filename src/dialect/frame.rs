@@ -158,6 +158,16 @@ mod tests {
     }
 
     #[test]
+    fn a_long_message_stays_where_it_was_written() {
+        let mut written = std::ptr::null();
+        let frame = text_of(100_000, |message| {
+            message.extend(std::iter::repeat_n('x', 70_000));
+            written = message[LONGEST_HEADER..].as_ptr();
+        });
+        assert_eq!(frame[10..].as_ptr(), written);
+    }
+
+    #[test]
     fn several_messages_stand_one_after_the_other() {
         let mut frames = Frames::default();
         frames.text(|bytes| bytes.push(b'a'));

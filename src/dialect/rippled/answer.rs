@@ -137,3 +137,33 @@ pub(super) fn push_reply(header: &Header, reply: &str, request: &str, forwarded:
     answer.push('}');
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pushed(reply: &str, request: &str) -> (String, bool) {
+        let header = Request::read(request).as_ref().map(Header::of).unwrap();
+        let mut answer = String::with_capacity(room(&header, request) + reply.len());
+        let place = answer.as_ptr();
+        let understood = push_reply(&header, reply, request, true, &mut answer);
+        assert_eq!(answer.as_ptr(), place, "one piece of memory is enough");
+        (answer, understood)
+    }
+
+    /// Megabytes, and a refusal that shows itself only behind them.
+    #[test]
+    fn a_large_reply_is_written_in_one_piece() {
+        let state = format!("[{}7]", "{\"a\":[1,\"\\u00e4\"]},".repeat(100_000));
+        let request = r#"{"id":"one","command":"ledger_data","api_version":2}"#;
+        let head = r#"{"id":"one","status":"success","type":"response","api_version":2,"forwarded":true"#;
+        let good = pushed(&format!(r#"{{"state":{state},"status":"success","b":1}}"#), request);
+        assert!(good == (format!(r#"{head},"result":{{"state":{state},"b":1}}}}"#), true));
+        let head = head.replace("success", "error");
+        let refused = pushed(&format!(r#"{{"state":{state},"error":"x","status":"error","request":{{}}}}"#), request);
+        assert!(refused == (format!(r#"{head},"state":{state},"error":"x","request":{request}}}"#), true));
+        for broken in [format!(r#"{{"state":{state}"#), format!(r#"{{"state":{state}}}}}"#), "[]".to_owned()] {
+            assert!(pushed(&broken, request) == (String::new(), false));
+        }
+    }
+}
