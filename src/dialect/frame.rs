@@ -20,6 +20,19 @@ pub fn text(payload: &str) -> Bytes {
     whole(TEXT, payload.as_bytes())
 }
 
+/// One text message whose payload, of about `room` bytes, `write` appends. For large ones: nothing is copied after it.
+pub fn text_of(room: usize, write: impl FnOnce(&mut String)) -> Bytes {
+    let mut message = String::with_capacity(LONGEST_HEADER + room);
+    // The header's length follows the payload's: room for the longest, of which the beginning is cut off afterwards.
+    message.extend(std::iter::repeat_n('\0', LONGEST_HEADER));
+    write(&mut message);
+    let mut message = message.into_bytes();
+    let (header, used) = header(TEXT, message.len() - LONGEST_HEADER);
+    let start = LONGEST_HEADER - used;
+    message[start..LONGEST_HEADER].copy_from_slice(&header[..used]);
+    Bytes::from(message).slice(start..)
+}
+
 /// One binary message.
 pub fn binary(payload: &[u8]) -> Bytes {
     whole(BINARY, payload)
@@ -136,11 +149,22 @@ mod tests {
             let mut expected = header.to_vec();
             expected.extend_from_slice(payload.as_bytes());
             assert_eq!(text(&payload), expected, "{length}");
+            assert_eq!(text_of(0, |message| message.push_str(&payload)), expected, "{length}");
             let mut frames = Frames::default();
             frames.text(|bytes| bytes.extend_from_slice(payload.as_bytes()));
             assert_eq!(frames.to_bytes(), expected, "{length}");
         }
         assert_eq!(text(&"x".repeat(65_536))[..10], [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_long_message_stays_where_it_was_written() {
+        let mut written = std::ptr::null();
+        let frame = text_of(100_000, |message| {
+            message.extend(std::iter::repeat_n('x', 70_000));
+            written = message[LONGEST_HEADER..].as_ptr();
+        });
+        assert_eq!(frame[10..].as_ptr(), written);
     }
 
     #[test]

@@ -277,6 +277,11 @@ impl Output {
         self.actions.push(Action::Send(Lane::Data, frame::text(payload)));
     }
 
+    /// Sends one text message in its turn, written as [`frame::text_of`] says.
+    pub fn long_text(&mut self, room: usize, write: impl FnOnce(&mut String)) {
+        self.actions.push(Action::Send(Lane::Data, frame::text_of(room, write)));
+    }
+
     /// Sends one text message after the answers to all earlier changes.
     pub fn ordered_text(&mut self, payload: &str) {
         self.actions.push(Action::Send(Lane::Ordered, frame::text(payload)));

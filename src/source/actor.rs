@@ -198,7 +198,7 @@ impl Source {
         let polled = match polled {
             Ok(polled) => polled,
             Err(error) => {
-                let wait = self.backoff.after_failure(error.retry_after());
+                let wait = self.backoff.after_failure(error.retry_after(), ledger.longest_wait(&error));
                 self.status.failed(&error, wait);
                 return wait;
             }

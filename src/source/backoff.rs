@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 /// The first wait is at most this.
 const FIRST: Duration = Duration::from_millis(500);
-/// No wait of our own is longer.
-const LONGEST: Duration = Duration::from_secs(30);
+/// No wait of our own is longer, unless a kind of ledger says otherwise.
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
 /// Never at once: a server that refuses at once would be asked in a tight loop.
 const SHORTEST: Duration = Duration::from_millis(20);
 /// What a server may ask for with `Retry-After`; more would let it stop a source for good.
@@ -20,9 +20,9 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The wait after one more failure. What the server asked for is a lower bound.
-    pub fn after_failure(&mut self, asked: Option<Duration>) -> Duration {
-        let ceiling = FIRST.saturating_mul(1 << self.failures.min(10)).min(LONGEST);
+    /// The wait after one more failure, of our own no more than `longest`. What the server asked for is a lower bound.
+    pub fn after_failure(&mut self, asked: Option<Duration>, longest: Duration) -> Duration {
+        let ceiling = FIRST.saturating_mul(1 << self.failures.min(10)).min(longest).max(SHORTEST);
         self.failures = self.failures.saturating_add(1);
         let jitter = rand::rng().random_range(SHORTEST..=ceiling);
         jitter.max(asked.unwrap_or_default().min(LONGEST_ASKED))
@@ -50,24 +50,26 @@ mod tests {
 
     #[test]
     fn grows_to_its_cap_and_begins_anew() {
-        let mut backoff = Backoff::default();
-        for failure in 0..40 {
-            let ceiling = FIRST.saturating_mul(1 << failure.min(10)).min(LONGEST);
-            let wait = backoff.after_failure(None);
-            assert!(wait >= SHORTEST && wait <= ceiling, "{failure}: {wait:?}");
+        for longest in [LONGEST, Duration::from_secs(10), Duration::ZERO] {
+            let mut backoff = Backoff::default();
+            for failure in 0..40 {
+                let ceiling = FIRST.saturating_mul(1 << failure.min(10)).min(longest).max(SHORTEST);
+                let wait = backoff.after_failure(None, longest);
+                assert!(wait >= SHORTEST && wait <= ceiling, "{failure}: {wait:?}");
+            }
+            backoff.reset();
+            assert!(backoff.after_failure(None, longest) <= FIRST);
         }
-        backoff.reset();
-        assert!(backoff.after_failure(None) <= FIRST);
         // Full jitter: not always the same.
-        let waits: Vec<_> = (0..8).map(|_| Backoff { failures: 10 }.after_failure(None)).collect();
+        let waits: Vec<_> = (0..8).map(|_| Backoff { failures: 10 }.after_failure(None, LONGEST)).collect();
         assert!(waits.windows(2).any(|pair| pair[0] != pair[1]));
     }
 
     #[test]
     fn what_the_server_asks_is_honoured_within_reason() {
         let mut backoff = Backoff::default();
-        assert!(backoff.after_failure(Some(Duration::from_secs(45))) >= Duration::from_secs(45));
-        assert!(backoff.after_failure(Some(Duration::from_secs(1 << 40))) <= LONGEST_ASKED);
+        assert!(backoff.after_failure(Some(Duration::from_secs(45)), FIRST) >= Duration::from_secs(45));
+        assert!(backoff.after_failure(Some(Duration::from_secs(1 << 40)), FIRST) <= LONGEST_ASKED);
     }
 
     #[test]

@@ -78,6 +78,11 @@ pub trait Ledger: 'static {
     /// How long to sleep at the tip.
     fn poll_interval(&self) -> Duration;
 
+    /// How long to stay away at most after an error, of our own: what a server asks for may be longer.
+    fn longest_wait(&self, _: &SourceError) -> Duration {
+        backoff::LONGEST
+    }
+
     /// Asks the network who it is: the network's id. A network that is not the configured one is
     /// an error.
     fn identify(&mut self) -> LocalFuture<'_, Result<Arc<str>, SourceError>>;

@@ -65,12 +65,15 @@ const LOCAL: [(&str, Command); 5] = [
 ];
 
 /// What signs or administers: a public server allows it to nobody.
-const FORBIDDEN: [&str; 27] = [
+const FORBIDDEN: [&str; 31] = [
+    "batch",
     "blacklist",
     "can_delete",
     "channel_authorize",
     "connect",
     "consensus_info",
+    "crawl_shards",
+    "download_shard",
     "fetch_info",
     "get_counts",
     "ledger_accept",
@@ -78,6 +81,7 @@ const FORBIDDEN: [&str; 27] = [
     "ledger_request",
     "log_level",
     "logrotate",
+    "node_to_shard",
     "peer_reservations_add",
     "peer_reservations_del",
     "peer_reservations_list",

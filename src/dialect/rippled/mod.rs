@@ -5,7 +5,7 @@
 //!
 //! Who owns what: [`RippledMount`] holds what all sessions share; a `Session` holds what it is subscribed to, in the
 //! very form that the router has, and while something is under way the requests that wait for it; `request` reads
-//! and repeats what a client wrote, `answer` writes answers, `faults` is the table of errors, `asked` and `books`
+//! and repeats what a client wrote, `rights` keeps from clients what only administrators may, `answer` writes answers, `faults` is the table of errors, `asked` and `books`
 //! read what is subscribed to and `wants` adds it up, `calls` and `snapshot` ask the ledger's server;
 //! [`RippledRender`] writes messages, once for each API version.
 //!
@@ -25,6 +25,7 @@ mod commands;
 mod faults;
 mod render;
 mod request;
+mod rights;
 mod session;
 mod snapshot;
 mod wants;
@@ -50,7 +51,8 @@ settings! {
     /// The WebSocket API of the XRP Ledger's servers.
     pub struct Config {
         /// Methods that are asked of the ledger's server on behalf of clients. Only such as change nothing; those that
-        /// sign, submit or administer are refused here. Default [account_info, account_lines, account_objects,
+        /// sign, submit or administer are refused here, and so is what others give to administrators alone: `vetoed`
+        /// of `feature`, `full` and `accounts` of `ledger`. Default [account_info, account_lines, account_objects,
         /// account_offers, account_nfts, account_channels, account_currencies, account_tx, amm_info, book_changes,
         /// book_offers, deposit_authorized, fee, feature, gateway_balances, get_aggregate_price, ledger, ledger_closed,
         /// ledger_current, ledger_data, ledger_entry, manifest, nft_buy_offers, nft_sell_offers, noripple_check, random,

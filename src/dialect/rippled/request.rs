@@ -2,6 +2,7 @@
 
 use super::faults::{Fault, INVALID_API_VERSION, MISSING_COMMAND};
 use super::render::ApiVersion;
+use super::rights::{CREDENTIALS, bounded};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -150,7 +151,7 @@ pub(super) fn json(text: impl Serialize) -> String {
 
 /// The request with its secrets hidden: what errors repeat.
 pub(super) fn masked(request: &str) -> Cow<'_, str> {
-    let is_secret = |name: &str| SECRETS.contains(&name);
+    let is_secret = |name: &str| SECRETS.contains(&name) || CREDENTIALS.contains(&name);
     let mut secrets = false;
     fields(request, |name, _| secrets |= is_secret(&name));
     if !secrets {
@@ -162,14 +163,15 @@ pub(super) fn masked(request: &str) -> Cow<'_, str> {
     Cow::Owned(object)
 }
 
-/// What the ledger's server is asked: everything but `id` and the command, and always an API version.
+/// What the ledger's server is asked: everything but `id`, the command and an administrator's name, and always an API
+/// version.
 pub(super) fn parameters(request: &str) -> String {
     let mut object = String::from("{");
     let mut version = false;
     fields(request, |name, value| {
         version |= name == "api_version";
-        if !matches!(&*name, "id" | "command" | "method") {
-            push_field(&mut object, &name, value.get());
+        if !matches!(&*name, "id" | "command" | "method") && !CREDENTIALS.contains(&&*name) {
+            push_field(&mut object, &name, bounded(&name, value));
         }
     });
     if !version {

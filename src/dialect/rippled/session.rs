@@ -7,9 +7,10 @@ use super::answer::{self, Header};
 use super::asked::{Asked, Streams};
 use super::calls::{Calls, Purpose, Waiting};
 use super::commands::{Command, command};
-use super::faults::{self, Fault, INTERNAL, NOT_READY, SLOW_DOWN, TOO_MANY_CHANGES, TOO_MANY_VALUES};
+use super::faults::{self, Fault, INTERNAL, NO_PERMISSION, NOT_READY, SLOW_DOWN, TOO_MANY_CHANGES, TOO_MANY_VALUES};
 use super::render::{ApiVersion, newest_ledger};
 use super::request::Request;
+use super::rights::is_allowed;
 use super::snapshot::{Held, PATIENCE, Snapshot};
 use super::wants::Wants;
 use super::{Duplicates, MANNERS, Shared};
@@ -95,6 +96,7 @@ impl Session {
             }
             Command::Subscribe => self.subscribe(request, text, output)?,
             Command::Unsubscribe => self.unsubscribe(request, text, output)?,
+            Command::Proxied if !is_allowed(&name, text) => return Err(NO_PERMISSION),
             Command::ServerInfo | Command::Proxied => {
                 let most_bytes = self.shared.waiting_bytes();
                 self.busy().calls.request(&name, text, most_bytes, output)?;
@@ -223,8 +225,8 @@ impl Session {
         let Some(snapshot) = &mut busy.snapshot else { return };
         match newest(applied) {
             Some((index, ledger)) => {
-                snapshot.hold(Held { index, ledger });
-                output.alarm(Some(now + PATIENCE));
+                snapshot.hold(Held { index, ledger, until: now + PATIENCE });
+                output.alarm(snapshot.alarm());
                 snapshot.ask(&mut busy.calls, output);
             }
             None => {
@@ -252,14 +254,16 @@ impl Session {
         self.go_on(output);
     }
 
-    fn answered(&mut self, call: u32, outcome: Result<&str, CallError>, output: &mut Output) {
+    fn answered(&mut self, call: u32, outcome: Result<&str, CallError>, now: Duration, output: &mut Output) {
         let forwarded = self.shared.config.forwarded;
         let busy = self.busy();
         match busy.calls.answered(call) {
-            Some(Purpose::Request(text)) => output.text(&reply(&text, outcome, forwarded)),
+            Some(Purpose::Request(text)) => reply(&text, outcome, forwarded, output),
             Some(Purpose::Question(question)) => {
                 if let Some(snapshot) = &mut busy.snapshot {
-                    match snapshot.answered(question, outcome) {
+                    let alarm = snapshot.alarm();
+                    match snapshot.answered(question, outcome, now) {
+                        Ok(()) if snapshot.alarm() != alarm => output.alarm(snapshot.alarm()),
                         Ok(()) if !snapshot.is_complete() => {}
                         outcome => self.release(outcome, output),
                     }
@@ -274,12 +278,16 @@ impl Session {
         busy.calls.go_on(output);
     }
 
-    /// The ledger's server takes too long for a snapshot.
-    fn alarm(&mut self, output: &mut Output) {
-        let snapshot = self.busy().snapshot.as_ref().filter(|snapshot| snapshot.is_held());
-        if let Some(snapshot) = snapshot {
-            let refusal = snapshot.refusal(faults::of_call(CallError::Unreachable, snapshot.version));
-            self.release(Err(refusal), output);
+    /// A snapshot has waited for long enough, or shall ask again.
+    fn alarm(&mut self, now: Duration, output: &mut Output) {
+        let busy = self.busy();
+        let Some(snapshot) = &mut busy.snapshot else { return };
+        match snapshot.woken(now) {
+            Ok(()) => {
+                output.alarm(snapshot.alarm());
+                snapshot.ask(&mut busy.calls, output);
+            }
+            refused => self.release(refused, output),
         }
     }
 
@@ -310,20 +318,21 @@ fn newest(applied: &Applied) -> Option<(u64, String)> {
     Some((batch.ledger.index, text))
 }
 
-/// The answer to a request from what the ledger's server said.
-fn reply(text: &str, outcome: Result<&str, CallError>, forwarded: bool) -> String {
+/// Sends the answer to a request from what the ledger's server said.
+fn reply(text: &str, outcome: Result<&str, CallError>, forwarded: bool, output: &mut Output) {
     // It was understood before it was asked.
     let request = Request::read(text);
     let header = request.as_ref().map(Header::of).unwrap_or_default();
     let version = request.map_or(ApiVersion::One, |request| request.version());
-    let fault = match outcome {
-        Ok(reply) => match answer::of_reply(&header, reply, text, forwarded) {
-            Some(answer) => return answer,
-            None => INTERNAL,
-        },
-        Err(error) => faults::of_call(error, version),
-    };
-    answer::error(&header, fault, text)
+    let room = answer::room(&header, text) + outcome.map_or(0, str::len);
+    output.long_text(room, |answer| {
+        let fault = match outcome {
+            Ok(reply) if answer::push_reply(&header, reply, text, forwarded, answer) => return,
+            Ok(_) => INTERNAL,
+            Err(error) => faults::of_call(error, version),
+        };
+        answer::push_error(&header, fault, text, answer);
+    });
 }
 
 impl Dialect for Session {
@@ -341,9 +350,9 @@ impl Dialect for Session {
             Input::TooBig { .. } => output.ordered_text(&answer::not_json("")),
             Input::Applied => self.applied(output),
             Input::Held(applied) => self.held(applied, now, output),
-            Input::Answered { call, outcome } => self.answered(call, outcome, output),
+            Input::Answered { call, outcome } => self.answered(call, outcome, now, output),
             Input::TooManyChanges => self.not_taken(output),
-            Input::Alarm => self.alarm(output),
+            Input::Alarm => self.alarm(now, output),
             Input::Ending(ending) => self.ending(ending, output),
             Input::Opened => {}
         }

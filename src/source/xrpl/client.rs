@@ -189,6 +189,17 @@ fn stay_away(refusal: Refusal, round: u32) -> Option<Duration> {
     Some(rand::rng().random_range(least..=least + least / 4))
 }
 
+/// How long to stay away at most where it is not for the ordinary troubles that pass: a server out of sync is asked
+/// steadily, one that limits us is left alone.
+pub fn longest_wait(error: &SourceError) -> Option<Duration> {
+    match error {
+        SourceError::Refused { refusal: Refusal::NotSynced, .. } => Some(NOT_SYNCED),
+        SourceError::Refused { refusal: Refusal::Other, .. } => None,
+        SourceError::Refused { .. } | SourceError::Status { status: 429, .. } => Some(LONGEST),
+        _ => None,
+    }
+}
+
 /// The server's word for an error.
 pub fn word(error: &SourceError) -> Option<&str> {
     match error {

@@ -9,7 +9,9 @@ use std::path::PathBuf;
 settings! {
     /// A server of the XRP Ledger, rippled or clio.
     pub struct Config {
-        /// The address of the server's JSON-RPC. Default none: this or `rpc_urls` is needed.
+        /// The address of the server's JSON-RPC, such as http://127.0.0.1:51234. Default none: this or `rpc_urls` is
+        /// needed. Best a port that takes nobody for an administrator (in the server's own settings, one without
+        /// `admin`): clients' calls go there too, and what is for administrators is no client's business.
         pub rpc_url: Option<RpcUrl>,
         /// Addresses of several servers of the same network, tried in turn when one fails. Default [].
         pub rpc_urls: Vec<RpcUrl>,
@@ -35,7 +37,8 @@ settings! {
         /// `announce` waits for `gap_patience`, then tells clients which are missing and goes on. Default wait: servers
         /// fill their holes.
         pub on_gap: OnGap = OnGap::Wait,
-        /// How long `on_gap: announce` waits for a ledger that no server has. Default 5m.
+        /// How long `on_gap: announce` waits for a ledger that no server has. Default 5m, in which each server that is
+        /// asked says that it has not the ledger: one that does not answer may have it.
         pub gap_patience: Time = Time::secs(300),
         /// When the network began anew, or does not follow what was delivered: `stop` delivers nothing more until it
         /// does, `continue` tells clients and goes on. Default stop: on the main network it never happens. Test networks
@@ -60,7 +63,7 @@ impl Config {
 
     /// Everything that is wrong, found before anything is asked.
     pub fn problems(&self) -> Vec<Finding> {
-        let example = "a server's JSON-RPC, such as http://127.0.0.1:5005";
+        let example = "a server's JSON-RPC, such as http://127.0.0.1:51234";
         let mut found = check::rpc_addresses(self.rpc_url.as_ref(), &self.rpc_urls, example);
         let header = self.auth_header.as_ref().map(|secret| secret.0.as_str());
         found.extend(check::auth_header(header, self.auth_header_file.is_some()));
@@ -83,7 +86,7 @@ mod tests {
         let config: Config = serde_json::from_value(json!({})).unwrap();
         assert_eq!(config, Config::default());
         let every = json!({
-            "rpc_url": "http://127.0.0.1:5005", "start_ledger": "oldest", "poll_interval": "1s", "network_id": 1,
+            "rpc_url": "http://127.0.0.1:51234", "start_ledger": "oldest", "poll_interval": "1s", "network_id": 1,
             "timeout": "5s", "max_response": "1MiB", "auth_header": "Bearer x", "on_gap": "announce",
             "gap_patience": "1m", "on_reset": "continue",
         });

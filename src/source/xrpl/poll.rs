@@ -1,19 +1,21 @@
 //! The position in the chain and how it moves.
 
+mod codes;
 mod continuity;
 
-use super::client::{Client, word};
+use super::client::{self, Client, word};
 use super::decode::{self, Answered, ClosedLedger};
 use super::fees::Fees;
 use super::server::{self, Complete, Head};
-use super::{Config, mapping, native, network_id, results};
+use super::{Config, mapping, native, network_id};
 use crate::event::{Continuity, Hash, LedgerBatch, LedgerRef, Native};
 use crate::source::settings::StartLedger;
 use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, SourceError};
+use codes::Codes;
 use continuity::Missing;
 use futures_util::StreamExt;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +31,8 @@ const SOON: Duration = Duration::from_millis(250);
 pub(super) const STALLED: u64 = 20;
 /// What of the position is kept in the checkpoint beside it.
 const COINS: &str = "total_coins";
-/// Results that nobody told the number of; more are not remembered.
-const UNKNOWN_RESULTS: usize = 256;
+/// Passing troubles keep us away so long at most: a ledger closes every three to five seconds.
+const LONGEST_PASSING: Duration = Duration::from_secs(10);
 
 /// A server of the XRP Ledger, polled.
 pub struct XrplRpc {
@@ -55,10 +57,10 @@ pub struct XrplRpc {
     /// When the fees were asked for.
     fees_asked: Option<Instant>,
     /// Numbers of results that are newer than our table.
-    codes: HashMap<Box<str>, Option<i32>>,
+    codes: Codes,
     /// To be announced with the next batch.
     announce: Option<Continuity>,
-    /// Since when the due ledger is not to be had though it is named.
+    /// Since when servers say, one after the other, that they have not the due ledger though it is named.
     missing: Option<Missing>,
     /// Since when and how often the head was far behind ours.
     behind_us: Option<(Instant, u32)>,
@@ -90,7 +92,7 @@ impl XrplRpc {
             ledger_bytes: 0,
             fees: None,
             fees_asked: None,
-            codes: HashMap::new(),
+            codes: Codes::default(),
             announce: None,
             missing: None,
             behind_us: None,
@@ -186,7 +188,9 @@ impl XrplRpc {
             }
         }
         self.learn_fees().await;
-        self.learn_results().await?;
+        if let (Some(client), Some(ledger)) = (&mut self.client, self.fetched.front()) {
+            self.codes.learn(client, ledger, &self.context.status).await;
+        }
         self.check_parent()?;
         self.check_fees()?;
         self.deliver()
@@ -238,33 +242,6 @@ impl XrplRpc {
         }
     }
 
-    /// Asks once for the number of each result that is newer than our table.
-    async fn learn_results(&mut self) -> Result<(), SourceError> {
-        let Some(ledger) = self.fetched.front() else { return Ok(()) };
-        let new = |result: &str| results::known(result).is_none() && !self.codes.contains_key(result);
-        let mut unknown: Vec<Box<str>> = ledger
-            .transactions
-            .iter()
-            .filter(|applied| new(&applied.result))
-            .map(|applied| applied.result.clone())
-            .collect();
-        unknown.sort_unstable();
-        unknown.dedup();
-        for result in unknown {
-            if self.codes.len() == UNKNOWN_RESULTS {
-                return Ok(());
-            }
-            let code = server::result_code(self.client()?, &result).await?;
-            self.context.status.notice(&format!(
-                "the result {} is newer than this program; its number is {}",
-                crate::source::cut(result.to_string()),
-                code.map_or_else(|| "not to be had".to_owned(), |code| code.to_string())
-            ));
-            self.codes.insert(result, code);
-        }
-        Ok(())
-    }
-
     /// Maps the ledger that is due and moves the position past it.
     fn deliver(&mut self) -> Result<Next, SourceError> {
         let (Some((network, number)), Some(ledger)) = (self.network.clone(), self.fetched.front()) else {
@@ -274,10 +251,7 @@ impl XrplRpc {
             let reason = "neither `server_state` nor `server_info` tells the fees".to_owned();
             return Err(self.malformed("server_state", reason));
         };
-        let code = |result: &str| {
-            let told = || self.codes.get(result).copied().flatten().unwrap_or_else(|| results::of_class(result));
-            results::known(result).unwrap_or_else(|| (told(), ""))
-        };
+        let code = |result: &str| self.codes.of(result);
         let events = match mapping::events(ledger, &mut fees, &code) {
             Ok(events) => events,
             Err(reason) => return Err(self.malformed("ledger", reason)),
@@ -327,13 +301,25 @@ impl XrplRpc {
         }
     }
 
-    /// After any error the next server is asked, if there is one.
+    /// After any error of a server the next one is asked, if there is one.
     fn settle<T>(&mut self, outcome: Result<T, SourceError>) -> Result<T, SourceError> {
-        let Some(client) = &mut self.client else { return outcome };
-        outcome.inspect(|_| client.works()).map_err(|mut error| {
-            client.failed(&mut error);
-            error
-        })
+        let held = matches!(outcome, Err(SourceError::Held { .. }));
+        if outcome.is_err() && !held {
+            // It might be this server that has what the others have not.
+            self.missing = None;
+        }
+        match (&mut self.client, outcome) {
+            (Some(client), Ok(good)) => {
+                client.works();
+                Ok(good)
+            }
+            // Servers answered; who holds has gone on to the next one.
+            (Some(client), Err(mut error)) if !held => {
+                client.failed(&mut error);
+                Err(error)
+            }
+            (_, outcome) => outcome,
+        }
     }
 }
 
@@ -346,6 +332,10 @@ impl Ledger for XrplRpc {
         let slower = self.client.as_ref().map_or(1, Client::slower);
         let interval = self.config.poll_interval.0.max(Duration::from_millis(10)) * slower;
         if self.missing.is_some() && slower == 1 { interval.min(SOON) } else { interval }
+    }
+
+    fn longest_wait(&self, error: &SourceError) -> Duration {
+        client::longest_wait(error).unwrap_or(LONGEST_PASSING)
     }
 
     fn identify(&mut self) -> LocalFuture<'_, Result<Arc<str>, SourceError>> {

@@ -1,17 +1,19 @@
 //! What a server says of itself: its newest ledger, those that it has, its network and its fees.
 
-use super::client::{Client, word};
+use super::client::Client;
 use super::fees::{Fees, drops};
+use super::json::Fields;
 use crate::source::{Refusal, SourceError};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Small questions have small answers.
 pub const SMALL: Duration = Duration::from_secs(10);
-/// Nobody waits long for fees: those known last do.
-const FEES: Duration = Duration::from_secs(3);
+/// No ledger waits long for what is told beside it: fees, for which those known last do, and the numbers of results.
+const SIDE: Duration = Duration::from_secs(3);
 /// The warning that the server can no longer follow the network.
 const AMENDMENT_BLOCKED: u64 = 1002;
 /// Longer lists of ledgers are not read.
@@ -118,19 +120,17 @@ pub async fn fees(client: &Client) -> Option<Fees> {
     struct State {
         validated_ledger: Fees,
     }
-    let result = client.call("server_state", json!({}), FEES).await.ok()?;
+    let result = client.call("server_state", json!({}), SIDE).await.ok()?;
     serde_json::from_str::<ServerState>(result.get()).ok().map(|answer| answer.state.validated_ledger)
 }
 
-/// Asks a server for the number of a transaction's result. `None`: it does not know it either.
-pub async fn result_code(client: &Client, result: &str) -> Result<Option<i32>, SourceError> {
-    let answer = match client.call("server_definitions", json!({}), SMALL).await {
-        Err(error) if word(&error).is_some() => return Ok(None),
-        answer => answer?,
-    };
-    let definitions = super::json::Fields::of(answer.get());
-    let codes = definitions.and_then(|fields| super::json::Fields::of(fields.get("TRANSACTION_RESULTS")?.get()));
-    Ok(codes.and_then(|codes| codes.get(result)?.get().parse().ok()))
+/// Asks a server for the numbers of these results. `None` for one: it does not know it either.
+pub async fn result_codes(client: &Client, results: &BTreeSet<&str>) -> Result<Vec<Option<i32>>, SourceError> {
+    let answer = client.call("server_definitions", json!({}), SIDE).await?;
+    let definitions = Fields::of(answer.get());
+    let codes = definitions.and_then(|fields| Fields::of(fields.get("TRANSACTION_RESULTS")?.get()));
+    let codes = codes.ok_or_else(|| client.malformed("server_definitions", "no TRANSACTION_RESULTS".to_owned()))?;
+    Ok(results.iter().map(|result| codes.get(result)?.get().parse().ok()).collect())
 }
 
 /// A list of ledgers, such as `24900901-24900984,24901116`.

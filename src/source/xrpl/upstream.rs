@@ -1,8 +1,8 @@
 //! Answers clients' own calls to the servers.
 //!
-//! What a client asks for is passed on to one server and, where that fails, to the next. `server_info` and
-//! `server_state`, which every client asks for when it connects, are asked of a server once in two seconds and come from
-//! memory while no server answers, with the age that they have by then.
+//! What a client asks for is passed on to one server and, where that fails or has not the ledger, to the next.
+//! `server_info`, which every client asks for when it connects, is asked of a server once in two seconds and comes from
+//! memory while no server answers, with the age that it has by then. `server_state` comes from memory only while fresh.
 
 use super::Config;
 use super::client::refusal_in;
@@ -28,13 +28,16 @@ const FRESH: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_millis(1500);
 /// While servers are known to be down, what is known is given at once.
 const IMPATIENCE: Duration = Duration::from_millis(50);
-/// What servers say of themselves, whoever asks.
-const REMEMBERED: [&str; 2] = ["server_info", "server_state"];
+/// What servers say of themselves, whoever asks: the last answer outlives them.
+const INFO: &str = "server_info";
+/// The same for machines. It has no age by which an old answer could be told from a new one.
+const STATE: &str = "server_state";
 
 /// The servers as clients' calls reach them.
 pub struct XrplUpstream {
     servers: Rc<Servers>,
-    remembered: [Rc<Remembered>; 2],
+    info: Rc<Remembered>,
+    state: Remembered,
 }
 
 /// Connections of our own to each server.
@@ -45,7 +48,7 @@ struct Servers {
     timeout: Duration,
 }
 
-/// The last answer to a method, and whether another is on its way.
+/// The last good answer to a method, and whether another is on its way.
 #[derive(Default)]
 struct Remembered {
     last: RefCell<Option<(Reply, Instant)>>,
@@ -74,12 +77,12 @@ impl XrplUpstream {
         };
         let clients: Result<Vec<RpcClient>, SourceError> = all.urls.iter().cloned().map(client).collect();
         let servers = Rc::new(Servers { clients: clients.ok()?, current: Cell::new(0), timeout: longest });
-        Some(XrplUpstream { servers, remembered: Default::default() })
+        Some(XrplUpstream { servers, info: Rc::default(), state: Remembered::default() })
     }
 
     /// What the servers say of themselves: new, or as it was said last, by now so much older.
-    async fn remembered(&self, at: usize) -> Result<Reply, CallError> {
-        let known = &self.remembered[at];
+    async fn info(&self) -> Result<Reply, CallError> {
+        let known = &self.info;
         if let Some(answer) = known.newer_than(FRESH) {
             return Ok(answer);
         }
@@ -92,12 +95,8 @@ impl XrplUpstream {
             let (servers, known) = (self.servers.clone(), known.clone());
             // Goes on when who asked has left: the next one asks for the same.
             actix::spawn(async move {
-                let answer = servers.call(REMEMBERED[at], "{}").await;
-                let answer = answer.ok().filter(|answer| refusal_in(answer).is_none());
-                known.down.set(answer.is_none());
-                if let Some(answer) = answer {
-                    *known.last.borrow_mut() = Some((answer, Instant::now()));
-                }
+                let answer = servers.call(INFO, "{}").await;
+                known.down.set(!known.keep(&answer));
                 known.asking.set(None);
                 known.ended.notify_waiters();
             });
@@ -105,9 +104,33 @@ impl XrplUpstream {
         let _ = timeout(if doubtful { IMPATIENCE } else { PATIENCE }, ended).await;
         known.newer_than(Duration::MAX).ok_or(CallError::NotReady)
     }
+
+    /// The state of a server, asked anew unless that was just done.
+    async fn state(&self) -> Result<Reply, CallError> {
+        if let Some(answer) = self.state.newer_than(FRESH) {
+            return Ok(answer);
+        }
+        let answer = self.servers.call(STATE, "{}").await;
+        self.state.keep(&answer);
+        let word = answer.as_ref().ok().and_then(|answer| refusal_in(answer)).map(|(word, _)| word);
+        match word.as_deref() {
+            // Asked in no client's API version, and each has its own word for this.
+            Some("noNetwork" | "notSynced") => Err(CallError::Unreachable),
+            _ => answer,
+        }
+    }
 }
 
 impl Remembered {
+    /// Keeps an answer if it is a good one. Whether it is.
+    fn keep(&self, answer: &Result<Reply, CallError>) -> bool {
+        let good = answer.as_ref().ok().filter(|answer| refusal_in(answer).is_none());
+        if let Some(answer) = good {
+            *self.last.borrow_mut() = Some((answer.clone(), Instant::now()));
+        }
+        good.is_some()
+    }
+
     /// The last answer, if it is not older than this, with its age as it is now.
     fn newer_than(&self, limit: Duration) -> Option<Reply> {
         let last = self.last.borrow();
@@ -139,25 +162,30 @@ impl Servers {
             return Err(CallError::Unreachable);
         };
         let mut outcome = Err(CallError::Unreachable);
-        for _ in 0..self.clients.len() {
-            let at = self.current.get();
+        let (first, mut lacked) = (self.current.get(), false);
+        for tried in 0..self.clients.len() {
+            let at = (first + tried) % self.clients.len();
             let reply = timeout(self.timeout, self.clients[at].post(method, body.clone())).await;
-            outcome = match reply {
+            let said = match reply {
                 Ok(Ok(reply)) => read(reply),
-                Ok(Err(SourceError::TooLarge { .. })) => Err(CallError::TooLarge),
+                Ok(Err(SourceError::TooLarge { .. })) => return Err(CallError::TooLarge),
                 Ok(Err(_)) | Err(_) => Err(CallError::Unreachable),
             };
-            let of_the_server = match &outcome {
-                Ok(answer) => refusal_in(answer).is_some_and(|(error, _)| is_trouble(&error)),
-                Err(CallError::TooLarge) => false,
-                Err(_) => true,
-            };
-            if !of_the_server {
-                return outcome;
+            let word = said.as_ref().map(|answer| refusal_in(answer).map(|(word, _)| word));
+            match word.as_ref().map(Option::as_deref) {
+                // It may be behind the one whose ledgers we tell of, or keep fewer of them: no trouble of its own.
+                Ok(Some("lgrNotFound")) => {
+                    (outcome, lacked) = (said, true);
+                    continue;
+                }
+                Ok(word) if !word.is_some_and(is_trouble) => return said,
+                // Another call may have gone on meanwhile.
+                _ if self.current.get() == at => self.current.set((at + 1) % self.clients.len()),
+                _ => {}
             }
-            // Another call may have gone on meanwhile; then this one follows it.
-            if self.current.get() == at {
-                self.current.set((at + 1) % self.clients.len());
+            // That a server lacks the ledger says more than that others are in trouble.
+            if !lacked {
+                outcome = said;
             }
         }
         outcome
@@ -211,15 +239,16 @@ fn read(reply: HttpReply) -> Result<Reply, CallError> {
 impl Upstream for XrplUpstream {
     fn call<'a>(&'a self, method: &'a str, parameters: &'a str) -> LocalFuture<'a, Result<Reply, CallError>> {
         Box::pin(async move {
-            match REMEMBERED.iter().position(|remembered| *remembered == method) {
-                Some(at) => self.remembered(at).await,
-                None => self.servers.call(method, parameters).await,
+            match method {
+                INFO => self.info().await,
+                STATE => self.state().await,
+                _ => self.servers.call(method, parameters).await,
             }
         })
     }
 
     fn remembers(&self, method: &str) -> bool {
-        REMEMBERED.contains(&method)
+        method == INFO
     }
 }
 

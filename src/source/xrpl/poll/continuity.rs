@@ -19,7 +19,8 @@ const RESET_AFTER: Duration = Duration::from_secs(60);
 /// A ledger that does not follow is believed after so many looks.
 const DOUBTS: u32 = 5;
 
-/// A ledger that is due and not to be had.
+/// A ledger that is due, that a server named, and that each says it has not. An error in between, or a head before it,
+/// ends this: such a time shows nothing about the ledger, so it must not count as patience.
 pub(super) struct Missing {
     pub(super) since: Instant,
 }
@@ -27,6 +28,7 @@ pub(super) struct Missing {
 impl XrplRpc {
     /// The head is before the ledger that is due. Whether there is something to read all the same: after a reset.
     pub(super) fn at_tip(&mut self, due: u32, head: &Head) -> Result<bool, SourceError> {
+        self.missing = None;
         // Its own word, or what we see: a server that is cut off may not know it.
         let waiting = self.waiting.get_or_insert_with(Instant::now).elapsed().as_secs();
         let age = head.age.unwrap_or(0).max(waiting);
@@ -38,16 +40,16 @@ impl XrplRpc {
                 .notice(&format!("{url}: its newest ledger, {}, is {age} s old; still asking", head.seq));
         }
         self.stalled = stalled;
-        if stalled {
+        let lags = head.seq.saturating_add(MAY_LAG) >= due || self.last.is_none();
+        if stalled || !lags {
             self.client()?.ask_another();
         }
-        if head.seq.saturating_add(MAY_LAG) >= due || self.last.is_none() {
+        if lags {
             self.behind_us = None;
             return Ok(false);
         }
         let (since, probes) = self.behind_us.unwrap_or((Instant::now(), 0));
         self.behind_us = Some((since, probes.saturating_add(1)));
-        self.client()?.ask_another();
         if probes + 1 < RESET_PROBES || since.elapsed() < RESET_AFTER {
             return Ok(false);
         }
@@ -118,7 +120,10 @@ impl XrplRpc {
             return Err(SourceError::Discontinuity { url, ledger: index.into() });
         }
         let reason = format!("ledger {last} was {hash} when it was delivered and is {parent} now");
-        self.may_reset(reason.clone())?;
+        if let Err(held) = self.may_reset(reason.clone()) {
+            self.client()?.ask_another();
+            return Err(held);
+        }
         self.reset(index, reason);
         Ok(())
     }

@@ -4,7 +4,7 @@ use crate::event::{Body, ContinuityKind, EventKind};
 use crate::source::settings::{OnGap, OnReset};
 use crate::source::testing::{Got, Reply, Taker, serve};
 use crate::source::xrpl::testing::{Chain, Fault, Node, Shape, SharedNode};
-use crate::source::{LedgerConfig, Settings, SourceHandle, SourceStatus, start};
+use crate::source::{LedgerConfig, Refusal, Settings, SourceHandle, SourceStatus, start};
 use actix::Actor;
 use std::path::Path;
 
@@ -328,6 +328,63 @@ async fn a_result_from_the_future_gets_its_number_from_the_server() {
     }
 }
 
+/// One result that nobody can tell the number of must not halt the ledger.
+#[actix::test]
+async fn a_result_from_the_future_is_told_whatever_is_said_about_it() {
+    let refused =
+        || Reply::Body(br#"{"jsonrpc":"2.0","error":{"code":-32601,"message":"no such method"},"id":1}"#.to_vec());
+    for refusal in [
+        (|| Reply::Text(404, "not found")) as fn() -> Reply,
+        || Reply::Text(405, "not allowed"),
+        || Reply::Text(502, "<html>"),
+        || Reply::Cut,
+        || Reply::Silence,
+        || Reply::Body(vec![b' '; 200_000]),
+        || Reply::Result(json!({})),
+        refused,
+    ] {
+        let mut setup = Setup::new(Chain { result: "tecUNHEARD_OF", ..Chain::new(100, 3, 1) }).await;
+        setup.config.max_response = crate::config::units::Size(100_000);
+        setup.node.borrow_mut().faults.extend(say("server_definitions", 20, refusal));
+        let source = setup.start(None);
+        setup.until_ledger(102).await;
+        setup.node.borrow_mut().chain.latest = 105;
+        setup.until_ledger(105).await;
+        assert_eq!(setup.ledgers(), (100..=105).collect::<Vec<_>>());
+        let got = setup.got.lock().unwrap().clone();
+        for batch in &got {
+            let native: &native::Transaction = batch.events[2].native.as_ref().unwrap().get().unwrap();
+            assert_eq!((&*native.result, native.result_code, native.result_message), ("tecUNHEARD_OF", 100, ""));
+        }
+        assert_eq!(setup.node.borrow().faults.len(), 17, "three questions, not some for each ledger");
+        assert_eq!(source.status.snapshot().errors.len(), 0);
+        source.stop().await;
+    }
+}
+
+#[actix::test]
+async fn a_number_that_was_not_to_be_had_is_asked_for_again_later() {
+    let node = Node::new(Chain { result: "tecFROM_LATER", ..Chain::new(100, 3, 1) });
+    node.borrow_mut().faults.extend(say("server_definitions", 4, || Reply::Text(404, "not found")));
+    let mut ledger = polled_up_to(100, "1-200");
+    ledger.config.rpc_url = Some(crate::source::RpcUrl(serving(&node).await));
+    ledger.client().unwrap();
+    let answer = node.borrow().chain.result(101, Shape::Second).unwrap().to_string();
+    let Ok(Answered::Ledger(closed)) = decode::ledger(&answer, 101) else { panic!() };
+    let mut learnt = Vec::new();
+    // At once, soon after, and twice when some time has passed.
+    for wait in [false, false, true, false, true, true] {
+        let long_ago = Instant::now() - Duration::from_secs(601);
+        if wait {
+            ledger.codes.unanswered.iter_mut().for_each(|asked| *asked = long_ago);
+            ledger.codes.told.values_mut().for_each(|told| *told = told.map_err(|_| long_ago));
+        }
+        ledger.codes.learn(ledger.client.as_mut().unwrap(), &closed, &ledger.context.status).await;
+        learnt.push((ledger.codes.of("tecFROM_LATER").0, node.borrow().called.len()));
+    }
+    assert_eq!(learnt, [(100, 3), (100, 3), (100, 4), (100, 4), (201, 5), (201, 5)]);
+}
+
 #[actix::test]
 async fn fees_are_known_from_servers_that_tell_them_otherwise() {
     let setup = Setup::new(Chain::new(100, 2, 1)).await;
@@ -383,6 +440,68 @@ fn a_hole_is_waited_for_and_passed_only_where_that_is_wished() {
     ledger.missed(105).unwrap();
     let announced = ledger.announce.clone().unwrap();
     assert_eq!((announced.from_ledger, announced.to_ledger, ledger.due), (101, 106, Some(107)));
+}
+
+/// Only while servers answer does a ledger that they have not count as one that is not there.
+#[actix::test]
+async fn an_outage_is_no_gap() {
+    let mut ledger = polled_up_to(100, "50-100,105-110");
+    ledger.config.on_gap = OnGap::Announce;
+    // Nobody listens there.
+    ledger.missing = Some(Missing { since: long_ago() });
+    assert_eq!(ledger.next().await.unwrap_err().kind(), "transport");
+    assert!(matches!(ledger.missed(101), Ok(Next::NotYet)));
+    assert!(ledger.announce.is_none() && ledger.due == Some(101), "patience begins anew");
+    // A head that went back says nothing about the ledger.
+    ledger.missing = Some(Missing { since: long_ago() });
+    assert!(!ledger.at_tip(101, &head(99, "50-99")).unwrap());
+    assert!(matches!(ledger.missed(101), Ok(Next::NotYet)));
+    assert!(ledger.announce.is_none());
+    // But that the hole is told of does not end it.
+    ledger.config.on_gap = OnGap::Wait;
+    ledger.missing = Some(Missing { since: long_ago() });
+    for _ in 0..2 {
+        let missed = ledger.missed(101);
+        assert_eq!(ledger.settle(missed).unwrap_err().kind(), "held");
+    }
+}
+
+#[test]
+fn every_server_is_asked_for_what_one_has_not() {
+    let mut ledger = polled_up_to(100, "50-100,105-110");
+    ledger.config.rpc_urls.push(crate::source::RpcUrl("http://127.0.0.1:2".into()));
+    ledger.missing = Some(Missing { since: long_ago() });
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        let missed = ledger.missed(101);
+        assert_eq!(ledger.settle(missed).unwrap_err().kind(), "held");
+        asked.push(ledger.client().unwrap().shown().to_owned());
+    }
+    assert!(asked.windows(2).all(|pair| pair[0] != pair[1]), "{asked:?}");
+}
+
+#[test]
+fn passing_troubles_keep_away_for_a_short_time() {
+    let ledger = polled_up_to(100, "");
+    let refused = |refusal| SourceError::Refused {
+        url: String::new(),
+        method: String::new(),
+        error: String::new(),
+        message: String::new(),
+        refusal,
+        wait: None,
+    };
+    let status = |status| SourceError::Status { url: String::new(), status, retry_after: None };
+    for (error, longest) in [
+        (SourceError::Transport { url: String::new(), reason: String::new() }, 10),
+        (status(502), 10),
+        (status(429), 30),
+        (refused(Refusal::Other), 10),
+        (refused(Refusal::NotSynced), 5),
+        (refused(Refusal::Overloaded), 30),
+    ] {
+        assert_eq!(ledger.longest_wait(&error), Duration::from_secs(longest), "{error:?}");
+    }
 }
 
 #[test]

@@ -79,6 +79,50 @@ async fn the_next_server_is_asked_where_one_fails() {
 }
 
 #[actix::test]
+async fn the_next_server_is_asked_where_one_has_not_the_ledger() {
+    let good = serve(|_, _| Said::Result(json!({ "offers": [] }))).await;
+    let lacking = serve(|_, _| Said::Result(json!({ "error": "lgrNotFound", "status": "error" }))).await;
+    let refusing = serve(|_, _| Said::Result(json!({ "error": "noNetwork", "status": "error" }))).await;
+    let upstream = upstream(&[&lacking, &good]);
+    assert_eq!(&*upstream.call("book_offers", "{}").await.unwrap(), r#"{"offers":[]}"#);
+    assert_eq!(upstream.servers.current.get(), 0, "what one ledger lacks is no trouble");
+    for others in [[&refusing, &nobody()], [&nobody(), &refusing]] {
+        let upstream = self::upstream(&[others[0], &lacking, others[1]]);
+        let answer = upstream.call("book_offers", "{}").await.unwrap();
+        assert!(answer.contains("lgrNotFound"), "it can be asked again: {answer}");
+    }
+}
+
+#[actix::test]
+async fn a_state_is_never_told_that_was_long_ago() {
+    let state = Arc::new(Mutex::new(0));
+    let seen = state.clone();
+    let url = serve(move |_, _| match *seen.lock().unwrap() {
+        0 => Said::Result(json!({ "state": { "server_state": "full" }, "status": "success" })),
+        1 => Said::Cut,
+        2 => Said::Result(json!({ "error": "noNetwork", "status": "error" })),
+        _ => Said::Result(json!({ "error": "unknownCmd", "status": "error" })),
+    })
+    .await;
+    let upstream = upstream(&[&url]);
+    let ask = || upstream.call("server_state", r#"{"api_version":2}"#);
+    let good = ask().await.unwrap();
+    for now in 1..=3 {
+        *state.lock().unwrap() = now;
+        upstream.state.last.borrow_mut().as_mut().unwrap().1 = Instant::now();
+        assert_eq!(ask().await.as_ref(), Ok(&good), "it is fresh");
+        upstream.state.last.borrow_mut().as_mut().unwrap().1 -= FRESH * 2;
+        match now {
+            3 => assert!(ask().await.unwrap().contains("unknownCmd")),
+            // In each API version it has another word.
+            _ => assert_eq!(ask().await, Err(CallError::Unreachable)),
+        }
+    }
+    *state.lock().unwrap() = 0;
+    assert_eq!(ask().await, Ok(good));
+}
+
+#[actix::test]
 async fn many_who_ask_at_once_are_one_question() {
     let asked = Arc::new(AtomicUsize::new(0));
     let seen = asked.clone();
@@ -110,7 +154,7 @@ async fn while_no_server_answers_the_last_answer_grows_older() {
     assert_eq!(&*upstream.call("server_info", "{}").await.unwrap(), INFO);
     *up.lock().unwrap() = false;
     // As if it had been a minute ago.
-    let known = &upstream.remembered[0];
+    let known = &upstream.info;
     let minute_ago = Instant::now() - Duration::from_secs(60);
     known.last.borrow_mut().as_mut().unwrap().1 = minute_ago;
     for _ in 0..2 {
