@@ -44,8 +44,20 @@ fn all_is_well_with_the_real_server() {
     let hdr = folder.path().join("latency.hgrm");
     let admin = format!("http://{}", server.admin);
     let conditions = format!("{ALL_IS_WELL},connected=20,ledgers>=4,p99<20s");
-    let arguments =
-        ["--clients", "20", "--ramp", "300ms", "--duration", "3s", "--admin", &admin, "--assert", &conditions];
+    let arguments = [
+        "--clients",
+        "20",
+        "--ramp",
+        "300ms",
+        "--duration",
+        "3s",
+        "--admin",
+        &admin,
+        "--source",
+        "devnet",
+        "--assert",
+        &conditions,
+    ];
     let report = good(server.clients, &[&arguments[..], &["--hdr", path(&hdr), "--verify", "all"]].concat());
 
     assert_eq!((&report["clients"], &report["filters"]), (&json!(20), &json!(1)));

@@ -90,6 +90,9 @@ pub struct Arguments {
     /// The server's admin listener on this machine: latency then counts from the source's post
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
+    /// The server's source that these clients read, where it has several
+    #[arg(long, value_name = "NAME", requires = "admin")]
+    pub source: Option<String>,
     /// What is read whole: `differing` messages, or `all` of every client, which costs the generator much
     #[arg(long, value_name = "WHICH", default_value = "differing", value_parser = ["differing", "all"])]
     pub verify: String,
@@ -230,6 +233,7 @@ fn plan(arguments: &Arguments) -> anyhow::Result<Plan> {
         churn: arguments.churn.map(|rate| rate.0),
         template,
         admin: arguments.admin.clone(),
+        source: arguments.source.clone(),
         verify_all: arguments.verify == "all",
     })
 }

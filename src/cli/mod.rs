@@ -66,7 +66,7 @@ pub enum Command {
     /// Run only the embedded ledgers: a real Stellar RPC or XRP Ledger JSON-RPC with seeded traffic
     Devnet(devnet::Arguments),
     /// Load a server with many clients, check what they get, and measure how long it takes
-    Load(load::Arguments),
+    Load(Box<load::Arguments>),
 }
 
 /// Does what the command line says. Errors are for people, with the remedy.
@@ -76,7 +76,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::CheckConfig { online, file } => check_config::run(&file, online),
         Command::GenConfig => print(&reference::print(&reference::example())),
         Command::Devnet(arguments) => devnet::run(arguments),
-        Command::Load(arguments) => load::run(arguments),
+        Command::Load(arguments) => load::run(*arguments),
     }
 }
 

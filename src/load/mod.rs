@@ -72,6 +72,8 @@ pub struct Plan {
     pub template: Template,
     /// The server's admin listener, `http://127.0.0.1:9090`.
     pub admin: Option<String>,
+    /// Whose posts count, of several sources of the server.
+    pub source: Option<String>,
     /// Read every message of every client whole.
     pub verify_all: bool,
 }

@@ -13,6 +13,15 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Largest answer, bytes.
 const LARGEST: u64 = 4 << 20;
 
+/// Whom to ask, and for which source; `None`: the only one.
+#[derive(Debug, Clone)]
+pub struct Admin {
+    /// Where the admin listener is.
+    pub address: SocketAddr,
+    /// The source's name in the server's settings.
+    pub source: Option<String>,
+}
+
 /// Where the admin listener is: `http://127.0.0.1:9090`. Its clock must be ours, so it must be on this machine.
 pub fn address(url: &str) -> Result<SocketAddr, LoadError> {
     let wrong = |reason: &str| LoadError::Usage(format!("--admin {url}: {reason}"));
@@ -29,18 +38,21 @@ pub fn address(url: &str) -> Result<SocketAddr, LoadError> {
 }
 
 /// Ledgers and when they were posted, nanoseconds of the monotonic clock.
-pub async fn ask(address: SocketAddr) -> Result<Vec<(u64, u64)>, LoadError> {
+pub async fn ask(admin: &Admin) -> Result<Vec<(u64, u64)>, LoadError> {
+    let address = admin.address;
     let wrong = |reason: String| LoadError::Admin(address, reason);
     let body = tokio::time::timeout(PATIENCE, get(address)).await;
     let body = body.map_err(|_| wrong("no answer in 5 s".to_owned()))?.map_err(|error| wrong(error.to_string()))?;
     let answer: Value = serde_json::from_str(&body).map_err(|error| wrong(format!("/debug/ledgers: {error}")))?;
     let sources = answer.as_object().ok_or_else(|| wrong("/debug/ledgers is no object".to_owned()))?;
     // Events do not say which source they come from.
-    let [ledgers] = &sources.values().collect::<Vec<_>>()[..] else {
-        return Err(wrong(format!(
-            "the server has {} sources, and their ledgers cannot be told apart; leave out --admin",
-            sources.len()
-        )));
+    let ledgers = match &admin.source {
+        Some(name) => sources.get(name),
+        None => sources.values().next().filter(|_| sources.len() == 1),
+    };
+    let Some(ledgers) = ledgers else {
+        let names: Vec<&str> = sources.keys().map(String::as_str).collect();
+        return Err(wrong(format!("name one of the server's sources by --source: {}", names.join(", "))));
     };
     let pair = |ledger: &Value| Some((ledger["ledger"].as_u64()?, ledger["posted_nanos"].as_u64()?));
     Ok(ledgers.as_array().into_iter().flatten().filter_map(pair).collect())

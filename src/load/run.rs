@@ -2,6 +2,7 @@
 
 use super::connect::Target;
 use super::latency::{From, Latencies};
+use super::posted::Admin;
 use super::report::{Connecting, Content, Delivered, Generator, Latency, Report, Times, number};
 use super::shared::Shared;
 use super::verify::Verifier;
@@ -12,7 +13,6 @@ use indicatif::ProgressBar;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::task::{JoinSet, LocalSet};
@@ -50,9 +50,10 @@ pub fn run(plan: &Plan, progress: bool) -> Result<Outcome, LoadError> {
 async fn perform(plan: &Plan, progress: bool) -> Result<Outcome, LoadError> {
     let dialect = dialect::find(&plan.dialect)
         .ok_or_else(|| LoadError::Usage(format!("--dialect {}: there is no such dialect", plan.dialect)))?;
-    let admin = plan.admin.as_deref().map(posted::address).transpose()?;
+    let address = plan.admin.as_deref().map(posted::address).transpose()?;
+    let admin = address.map(|address| Admin { address, source: plan.source.clone() });
     let target = Target::find(&plan.url, plan.token.as_deref(), &plan.trust, plan.allow_remote).await?;
-    if let Some(admin) = admin {
+    if let Some(admin) = &admin {
         posted::ask(admin).await?;
     }
     let from = if admin.is_some() { From::Post } else { From::FirstReader };
@@ -74,7 +75,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    async fn perform(self, admin: Option<SocketAddr>) -> Result<Outcome, LoadError> {
+    async fn perform(self, admin: Option<Admin>) -> Result<Outcome, LoadError> {
         let (plan, shared) = (self.plan, self.shared.clone());
         let mut clients = self.start_clients();
         // Ends with this function.
@@ -85,7 +86,7 @@ impl Run<'_> {
                 interrupted.set(true);
             }
         });
-        if let Some(admin) = admin {
+        if let Some(admin) = admin.clone() {
             helpers.spawn_local(follow(shared.clone(), admin));
         }
 
@@ -115,7 +116,7 @@ impl Run<'_> {
             (self.reading.get() == 0).then_some("no client was left")
         };
 
-        if let Some(admin) = admin
+        if let Some(admin) = &admin
             && let Ok(ledgers) = posted::ask(admin).await
         {
             shared.latencies.borrow_mut().posted(ledgers.into_iter());
@@ -261,10 +262,10 @@ fn readers(plan: &Plan) -> impl Iterator<Item = usize> + 'static {
 }
 
 /// Asks again and again when ledgers were posted. A failure is tried again: the server keeps many ledgers.
-async fn follow(shared: Rc<Shared>, admin: SocketAddr) {
+async fn follow(shared: Rc<Shared>, admin: Admin) {
     loop {
         sleep(posted::EVERY).await;
-        if let Ok(ledgers) = posted::ask(admin).await {
+        if let Ok(ledgers) = posted::ask(&admin).await {
             shared.latencies.borrow_mut().posted(ledgers.into_iter());
         }
     }
