@@ -3,10 +3,12 @@
 
 use super::pace::Pace;
 use crate::source::{RpcClient, SourceError, cut};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 /// Texts of refusals that mean "too often", in lower case.
@@ -21,8 +23,14 @@ const TOO_OFTEN: [&str; 9] = [
     "try again in",
     "compute units per second",
 ];
+/// An id is read up to here, and so much of the text of a refusal.
+const LONGEST_ID: usize = 32;
+const LONGEST_MESSAGE: usize = 2000;
 /// The first part of what providers write as the time to wait.
 const AGAIN_IN: &str = "try again in ";
+
+/// The method whose refusals strangers may word: a contract's own text stands in them.
+pub const CONTRACT_CALL: &str = "eth_call";
 
 /// One call: a method and its parameters.
 pub type Call = (&'static str, Value);
@@ -41,28 +49,65 @@ pub struct Calls {
     pace: Pace,
 }
 
+/// Read without building anything that it does not need: a stranger's answer may be as large as `max_response`.
 #[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    id: Value,
+struct Answer<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
     /// `null` is a result, and is told from none.
     #[serde(default, deserialize_with = "present")]
     result: Option<Box<RawValue>>,
-    error: Option<Refusal>,
+    #[serde(borrow)]
+    error: Option<Refusal<'a>>,
 }
 
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
     Box::<RawValue>::deserialize(deserializer).map(Some)
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct Refusal<'a> {
     #[serde(default)]
     code: i64,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    data: Value,
+    #[serde(default, borrow)]
+    message: Cow<'a, str>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+/// What is used of the data of a refusal: how long to stay away.
+#[derive(Deserialize)]
+struct RefusalData {
+    rate: Rate,
+}
+
+#[derive(Deserialize)]
+struct Rate {
+    backoff_seconds: f64,
+}
+
+/// Reads the answers to a batch, and no more than there are calls in it.
+struct Answers {
+    most: usize,
+}
+
+impl<'de> Visitor<'de> for Answers {
+    type Value = Vec<Answer<'de>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "a list of {} answers", self.most)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut answers = Vec::new();
+        while let Some(answer) = list.next_element()? {
+            if answers.len() == self.most {
+                return Err(de::Error::invalid_length(self.most + 1, &self));
+            }
+            answers.push(answer);
+        }
+        Ok(answers)
+    }
 }
 
 impl Calls {
@@ -75,6 +120,11 @@ impl Calls {
     /// The number of the address in use; when it changes, what is known of the node is void.
     pub fn endpoint(&self) -> usize {
         self.rpc.endpoint()
+    }
+
+    /// How many addresses there are.
+    pub fn endpoints(&self) -> usize {
+        self.rpc.endpoints()
     }
 
     /// The address in use, for people.
@@ -144,9 +194,9 @@ impl Calls {
             let answer: Answer =
                 serde_json::from_slice(&answer).map_err(|error| self.malformed(method, error.to_string()))?;
             // Only an error may lack the id: the server could not read the request then.
-            let unread = answer.error.is_some() && answer.id.is_null();
-            if !unread && number(&answer.id) != Some(id) {
-                return Err(self.malformed(method, format!("answers request {}, not {id}", answer.id)));
+            let unread = answer.error.is_some() && answer.id.is_none();
+            if !unread && number(answer.id) != Some(id) {
+                return Err(self.malformed(method, format!("answers another request than {id}")));
             }
             self.outcome(method, answer)
         });
@@ -180,7 +230,9 @@ impl Calls {
                 return Err(error);
             }
         };
-        let Ok(answers) = serde_json::from_slice::<Vec<Answer>>(&answer) else {
+        let mut reader = serde_json::Deserializer::from_slice(&answer);
+        let listed = reader.deserialize_seq(Answers { most: calls.len() });
+        let Ok(answers) = listed.and_then(|answers| reader.end().map(|()| answers)) else {
             // An object: an error of the whole, or something that is no answer at all.
             let whole = serde_json::from_slice::<Answer>(&answer);
             let mut error = match whole.ok().and_then(|answer| self.outcome(method, answer).err()) {
@@ -195,7 +247,7 @@ impl Calls {
         };
         let mut placed: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
         for answer in answers {
-            let place = number(&answer.id).and_then(|id| usize::try_from(id.checked_sub(first)?).ok());
+            let place = number(answer.id).and_then(|id| usize::try_from(id.checked_sub(first)?).ok());
             if let Some(place) = place.and_then(|place| placed.get_mut(place)) {
                 *place = Some(answer);
             }
@@ -234,7 +286,7 @@ impl Calls {
             if reply.status != 429 {
                 return Ok(reply.body);
             }
-            let asked = retry_after(&refusal.message.to_lowercase(), &refusal.data);
+            let asked = retry_after(&lower(&refusal.message), refusal.data);
             reply.retry_after = reply.retry_after.or(asked);
         }
         reply.ok(self.rpc.shown())
@@ -262,9 +314,9 @@ impl Calls {
 
 /// Whether a refusal is the answer to the call, and no trouble of the node.
 pub fn is_answer(error: &SourceError) -> bool {
-    matches!(error.rpc_code(), Some(3 | -32601 | -32602 | -32600 | -32004))
-        || is_unknown_block(error)
-        || is_revert(error)
+    // Whatever a contract does instead of answering is up to whoever wrote it.
+    let of_contract = matches!(error, SourceError::Rpc { method, .. } if method == CONTRACT_CALL);
+    of_contract || matches!(error.rpc_code(), Some(-32601 | -32602 | -32600 | -32004)) || is_unknown_block(error)
 }
 
 /// Whether a node says that it does not know such a block, or not any more.
@@ -272,12 +324,6 @@ pub fn is_unknown_block(error: &SourceError) -> bool {
     let names_one = |text: &str| ["block", "header", "hash"].iter().any(|word| text.contains(word));
     let unknown = |text: &str| text.contains("unknown") || text.contains("not found");
     !is_unsupported(error) && text(error).is_some_and(|text| names_one(&text) && unknown(&text))
-}
-
-/// Whether a contract refused a call, or there is none.
-pub fn is_revert(error: &SourceError) -> bool {
-    error.rpc_code() == Some(3)
-        || text(error).is_some_and(|text| text.contains("revert") || text.contains("invalid opcode"))
 }
 
 /// Whether a node does not have the method.
@@ -294,15 +340,24 @@ fn text(error: &SourceError) -> Option<String> {
 }
 
 /// An id that may come back as a text.
-fn number(id: &Value) -> Option<u64> {
-    id.as_u64().or_else(|| id.as_str()?.parse().ok())
+fn number(id: Option<&RawValue>) -> Option<u64> {
+    let id = id?.get();
+    let quoted = || id.strip_prefix('"')?.strip_suffix('"');
+    (id.len() <= LONGEST_ID).then(|| quoted().unwrap_or(id).parse().ok())?
+}
+
+/// A refusal's text in lower case, as far as it is looked at.
+fn lower(message: &str) -> String {
+    message.chars().take(LONGEST_MESSAGE).flat_map(char::to_lowercase).collect()
 }
 
 /// A refusal; one that means "too often" is what the HTTP status 429 means.
 fn refused(url: String, method: &str, refusal: Refusal) -> SourceError {
     let Refusal { code, message, data } = refusal;
-    let lower = message.to_lowercase();
+    let lower = lower(&message);
     let too_often = match code {
+        // A contract's own words, which may be any.
+        _ if method == CONTRACT_CALL && (code == 3 || lower.contains("revert")) => false,
         429 => true,
         -32012 => lower.contains("credits"),
         // "Too many results" from some, "too often" from others.
@@ -311,16 +366,15 @@ fn refused(url: String, method: &str, refusal: Refusal) -> SourceError {
         _ => TOO_OFTEN.iter().any(|words| lower.contains(words)),
     };
     match too_often {
-        true => SourceError::Status { url, status: 429, retry_after: retry_after(&lower, &data) },
-        false => SourceError::Rpc { url, method: method.into(), code, message: cut(message) },
+        true => SourceError::Status { url, status: 429, retry_after: retry_after(&lower, data) },
+        false => SourceError::Rpc { url, method: method.into(), code, message: cut(message.into()) },
     }
 }
 
 /// How long a refusal asks us to stay away.
-fn retry_after(text: &str, data: &Value) -> Option<Duration> {
-    let seconds = &data["rate"]["backoff_seconds"];
-    if let Some(seconds) = seconds.as_u64().or_else(|| seconds.as_f64().map(|seconds| seconds.ceil() as u64)) {
-        return Some(Duration::from_secs(seconds));
+fn retry_after(text: &str, data: Option<&RawValue>) -> Option<Duration> {
+    if let Some(Ok(RefusalData { rate })) = data.map(|data| serde_json::from_str(data.get())) {
+        return Some(Duration::from_secs(rate.backoff_seconds.ceil() as u64));
     }
     let asked = &text[text.find(AGAIN_IN)? + AGAIN_IN.len()..];
     let digits = asked.bytes().take_while(u8::is_ascii_digit).count();
@@ -338,7 +392,12 @@ mod tests {
     use super::*;
 
     fn refusal(code: i64, message: &str, data: Value) -> SourceError {
-        refused("http://a".into(), "eth_x", Refusal { code, message: message.into(), data })
+        refusal_of("eth_x", code, message, data)
+    }
+
+    fn refusal_of(method: &str, code: i64, message: &str, data: Value) -> SourceError {
+        let data = serde_json::value::to_raw_value(&data).unwrap();
+        refused("http://a".into(), method, Refusal { code, message: message.into(), data: Some(&data) })
     }
 
     #[test]
@@ -370,14 +429,22 @@ mod tests {
 
     #[test]
     fn refusals_that_are_answers() {
-        for (code, message) in [
-            (-32601, "Method not found"),
-            (-32000, "unknown block"),
-            (3, "execution reverted"),
-            (-32000, "execution reverted"),
-        ] {
+        for (code, message) in [(-32601, "Method not found"), (-32000, "unknown block")] {
             assert!(is_answer(&refusal(code, message, json!(null))), "{message}");
         }
+        // What a contract says or does is never the provider's limit.
+        for (code, message) in [
+            (3, "execution reverted"),
+            (3, "rate limit"),
+            (-32000, "execution reverted: too many requests, try again in 10s"),
+            (-32000, "VM Exception while processing transaction: revert rate limit"),
+            (-32000, "out of gas"),
+            (-32000, "invalid jump destination"),
+            (-32015, "stack underflow"),
+        ] {
+            assert!(is_answer(&refusal_of("eth_call", code, message, json!("0x08c379a0"))), "{message}");
+        }
+        assert!(!is_answer(&refusal_of("eth_call", -32005, "rate limit", json!(null))));
         let lacks = refusal(-32601, "Method not found", json!(null));
         assert!(is_unsupported(&lacks) && !is_unknown_block(&lacks));
         for text in ["unknown block", "header not found", "Block not found", "header for hash not found"] {
@@ -388,8 +455,25 @@ mod tests {
 
     #[test]
     fn ids_may_be_texts() {
-        assert_eq!((number(&json!(7)), number(&json!("7")), number(&json!(null))), (Some(7), Some(7), None));
+        let long = format!("\"{}\"", "0".repeat(100));
+        for (id, expected) in [("7", Some(7)), ("\"7\"", Some(7)), ("{}", None), ("-1", None), (&long, None)] {
+            let text = format!(r#"{{"id":{id},"result":1}}"#);
+            let answer: Answer = serde_json::from_str(&text).unwrap();
+            assert_eq!(number(answer.id), expected, "{id}");
+        }
         let answer: Answer = serde_json::from_str(r#"{"id":1,"result":null}"#).unwrap();
         assert_eq!(answer.result.unwrap().get(), "null");
+    }
+
+    #[test]
+    fn no_more_answers_are_read_than_calls_were_made() {
+        let read = |text: &str| {
+            let read = serde_json::Deserializer::from_str(text).deserialize_seq(Answers { most: 2 });
+            read.ok().map(|answers| answers.len())
+        };
+        assert_eq!(read(r#"[{"id":1,"result":1}]"#), Some(1));
+        assert_eq!(read("[{},{}]"), Some(2));
+        assert_eq!(read("[{},{},{}]"), None);
+        assert_eq!(read("{}"), None);
     }
 }
