@@ -133,6 +133,11 @@ impl RpcClient {
         self.current
     }
 
+    /// How many addresses there are.
+    pub fn endpoints(&self) -> usize {
+        self.endpoints.len()
+    }
+
     /// The address in use, for people.
     pub fn shown(&self) -> &str {
         &self.endpoints[self.current].shown

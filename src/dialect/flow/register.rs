@@ -6,6 +6,7 @@ use crate::event::{Amount, AmountError, EventKind, Key, KindSet};
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
@@ -196,11 +197,23 @@ impl Filters {
         };
         (!kinds.is_empty()).then(|| Clause {
             kinds,
-            subjects: sorted(&mut self.account_ids.iter().map(|account| format!("account:{account}").into())),
-            assets: sorted(&mut self.asset_codes.iter().map(|asset| asset.as_str().into())),
+            subjects: sorted(
+                &mut self.account_ids.iter().map(|account| format!("account:{}", as_listed(account)).into()),
+            ),
+            assets: sorted(&mut self.asset_codes.iter().map(|asset| Key::from(as_listed(asset).as_ref()))),
             min_amount: self.least.clone(),
             tag: 0,
         })
+    }
+}
+
+/// A value as sources list it. EVM addresses have many spellings, by the case of their digits; nothing else has their
+/// form.
+fn as_listed(value: &str) -> Cow<'_, str> {
+    let is_address = |digits: &str| digits.len() == 40 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    match value.strip_prefix("0x").is_some_and(is_address) {
+        true => value.to_ascii_lowercase().into(),
+        false => value.into(),
     }
 }
 

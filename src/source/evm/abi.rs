@@ -143,10 +143,16 @@ impl KnownEvent {
             resolve(input, &signature)?;
         }
         let form = event.resolve().map_err(|error| format!("has a wrong event {signature}: {error}"))?;
+        // No name stands twice among the values of an event, be it written or made.
         let mut used = HashSet::new();
         let name = |(at, input): (usize, &alloy_json_abi::EventParam)| {
-            let plain = !input.name.is_empty() && used.insert(input.name.clone());
-            let name = if plain { input.name.clone() } else { format!("arg{at}") };
+            let mut name = input.name.clone();
+            if name.is_empty() || used.contains(&name) {
+                name = format!("arg{at}");
+            }
+            while !used.insert(name.clone()) {
+                name.push('_');
+            }
             (Arc::from(name), input.indexed)
         };
         let parameters = event.inputs.iter().enumerate().map(name).collect();
@@ -154,7 +160,9 @@ impl KnownEvent {
     }
 
     fn read(&self, topics: &[B256], data: &[u8]) -> Option<Read> {
-        if !bounds::fits(self.form.body(), data) {
+        let own_topics = topics.iter().skip(topics.len().saturating_sub(self.form.indexed().len()));
+        let indexed_fit = self.form.indexed().iter().zip(own_topics).all(|(kind, topic)| bounds::is_value(kind, topic));
+        if !indexed_fit || !bounds::fits(self.form.body(), data) {
             return None;
         }
         let decoded = self.form.decode_log_parts(topics.iter().copied(), data).ok()?;

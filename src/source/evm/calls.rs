@@ -1,28 +1,19 @@
 //! JSON-RPC as EVM nodes and their providers speak it: batches, errors per item, limits told in many ways, at a rate
 //! that the provider bears.
 
+mod answer;
+pub use answer::{is_answer, is_unknown_block, is_unsupported};
+
 use super::pace::Pace;
-use crate::source::{RpcClient, SourceError, cut};
-use serde::Deserialize;
+use crate::source::{RpcClient, SourceError};
+use answer::{Answer, Answers, lower, number, refused, retry_after};
+use serde::Deserializer;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::time::Duration;
 
-/// Texts of refusals that mean "too often", in lower case.
-const TOO_OFTEN: [&str; 9] = [
-    "rate limit",
-    "rate exceeded",
-    "ratelimit",
-    "too many requests",
-    "request limit",
-    "maximum number of concurrent requests",
-    "daily request count exceeded",
-    "try again in",
-    "compute units per second",
-];
-/// The first part of what providers write as the time to wait.
-const AGAIN_IN: &str = "try again in ";
+/// The method whose refusals strangers may word: a contract's own text stands in them.
+pub const CONTRACT_CALL: &str = "eth_call";
 
 /// One call: a method and its parameters.
 pub type Call = (&'static str, Value);
@@ -41,30 +32,6 @@ pub struct Calls {
     pace: Pace,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    #[serde(default)]
-    id: Value,
-    /// `null` is a result, and is told from none.
-    #[serde(default, deserialize_with = "present")]
-    result: Option<Box<RawValue>>,
-    error: Option<Refusal>,
-}
-
-fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
-    Box::<RawValue>::deserialize(deserializer).map(Some)
-}
-
-#[derive(Deserialize)]
-struct Refusal {
-    #[serde(default)]
-    code: i64,
-    #[serde(default)]
-    message: String,
-    #[serde(default)]
-    data: Value,
-}
-
 impl Calls {
     /// Calls over this client.
     pub fn new(rpc: RpcClient, batch: u32, per_second: u32) -> Calls {
@@ -75,6 +42,11 @@ impl Calls {
     /// The number of the address in use; when it changes, what is known of the node is void.
     pub fn endpoint(&self) -> usize {
         self.rpc.endpoint()
+    }
+
+    /// How many addresses there are.
+    pub fn endpoints(&self) -> usize {
+        self.rpc.endpoints()
     }
 
     /// The address in use, for people.
@@ -144,9 +116,9 @@ impl Calls {
             let answer: Answer =
                 serde_json::from_slice(&answer).map_err(|error| self.malformed(method, error.to_string()))?;
             // Only an error may lack the id: the server could not read the request then.
-            let unread = answer.error.is_some() && answer.id.is_null();
-            if !unread && number(&answer.id) != Some(id) {
-                return Err(self.malformed(method, format!("answers request {}, not {id}", answer.id)));
+            let unread = answer.error.is_some() && answer.id.is_none();
+            if !unread && number(answer.id) != Some(id) {
+                return Err(self.malformed(method, format!("answers another request than {id}")));
             }
             self.outcome(method, answer)
         });
@@ -180,7 +152,9 @@ impl Calls {
                 return Err(error);
             }
         };
-        let Ok(answers) = serde_json::from_slice::<Vec<Answer>>(&answer) else {
+        let mut reader = serde_json::Deserializer::from_slice(&answer);
+        let listed = reader.deserialize_seq(Answers { most: calls.len() });
+        let Ok(answers) = listed.and_then(|answers| reader.end().map(|()| answers)) else {
             // An object: an error of the whole, or something that is no answer at all.
             let whole = serde_json::from_slice::<Answer>(&answer);
             let mut error = match whole.ok().and_then(|answer| self.outcome(method, answer).err()) {
@@ -195,7 +169,7 @@ impl Calls {
         };
         let mut placed: Vec<Option<Answer>> = calls.iter().map(|_| None).collect();
         for answer in answers {
-            let place = number(&answer.id).and_then(|id| usize::try_from(id.checked_sub(first)?).ok());
+            let place = number(answer.id).and_then(|id| usize::try_from(id.checked_sub(first)?).ok());
             if let Some(place) = place.and_then(|place| placed.get_mut(place)) {
                 *place = Some(answer);
             }
@@ -234,7 +208,7 @@ impl Calls {
             if reply.status != 429 {
                 return Ok(reply.body);
             }
-            let asked = retry_after(&refusal.message.to_lowercase(), &refusal.data);
+            let asked = retry_after(&lower(&refusal.message), refusal.data);
             reply.retry_after = reply.retry_after.or(asked);
         }
         reply.ok(self.rpc.shown())
@@ -257,139 +231,5 @@ impl Calls {
             self.rpc.give_up(error);
             self.batch_here = self.batch;
         }
-    }
-}
-
-/// Whether a refusal is the answer to the call, and no trouble of the node.
-pub fn is_answer(error: &SourceError) -> bool {
-    matches!(error.rpc_code(), Some(3 | -32601 | -32602 | -32600 | -32004))
-        || is_unknown_block(error)
-        || is_revert(error)
-}
-
-/// Whether a node says that it does not know such a block, or not any more.
-pub fn is_unknown_block(error: &SourceError) -> bool {
-    let names_one = |text: &str| ["block", "header", "hash"].iter().any(|word| text.contains(word));
-    let unknown = |text: &str| text.contains("unknown") || text.contains("not found");
-    !is_unsupported(error) && text(error).is_some_and(|text| names_one(&text) && unknown(&text))
-}
-
-/// Whether a contract refused a call, or there is none.
-pub fn is_revert(error: &SourceError) -> bool {
-    error.rpc_code() == Some(3)
-        || text(error).is_some_and(|text| text.contains("revert") || text.contains("invalid opcode"))
-}
-
-/// Whether a node does not have the method.
-pub fn is_unsupported(error: &SourceError) -> bool {
-    matches!(error.rpc_code(), Some(-32601 | -32004))
-        || text(error).is_some_and(|text| text.contains("not supported") || text.contains("unsupported method"))
-}
-
-fn text(error: &SourceError) -> Option<String> {
-    match error {
-        SourceError::Rpc { message, .. } => Some(message.to_lowercase()),
-        _ => None,
-    }
-}
-
-/// An id that may come back as a text.
-fn number(id: &Value) -> Option<u64> {
-    id.as_u64().or_else(|| id.as_str()?.parse().ok())
-}
-
-/// A refusal; one that means "too often" is what the HTTP status 429 means.
-fn refused(url: String, method: &str, refusal: Refusal) -> SourceError {
-    let Refusal { code, message, data } = refusal;
-    let lower = message.to_lowercase();
-    let too_often = match code {
-        429 => true,
-        -32012 => lower.contains("credits"),
-        // "Too many results" from some, "too often" from others.
-        -32005 if lower.contains("result") || lower.contains("range") => false,
-        -32005 | -32016 => true,
-        _ => TOO_OFTEN.iter().any(|words| lower.contains(words)),
-    };
-    match too_often {
-        true => SourceError::Status { url, status: 429, retry_after: retry_after(&lower, &data) },
-        false => SourceError::Rpc { url, method: method.into(), code, message: cut(message) },
-    }
-}
-
-/// How long a refusal asks us to stay away.
-fn retry_after(text: &str, data: &Value) -> Option<Duration> {
-    let seconds = &data["rate"]["backoff_seconds"];
-    if let Some(seconds) = seconds.as_u64().or_else(|| seconds.as_f64().map(|seconds| seconds.ceil() as u64)) {
-        return Some(Duration::from_secs(seconds));
-    }
-    let asked = &text[text.find(AGAIN_IN)? + AGAIN_IN.len()..];
-    let digits = asked.bytes().take_while(u8::is_ascii_digit).count();
-    let number: u64 = asked[..digits].parse().ok()?;
-    let unit = asked[digits..].trim_start();
-    match unit.starts_with("ms") || unit.starts_with("milli") {
-        true => Some(Duration::from_millis(number)),
-        // A fraction of a second is rounded up.
-        false => Some(Duration::from_secs(number.saturating_add(u64::from(unit.starts_with('.'))))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn refusal(code: i64, message: &str, data: Value) -> SourceError {
-        refused("http://a".into(), "eth_x", Refusal { code, message: message.into(), data })
-    }
-
-    #[test]
-    fn limits_are_told_in_many_ways() {
-        let (none, seconds) = (None, |seconds| Some(Duration::from_secs(seconds)));
-        for (code, message, data, wait) in [
-            (429, "", json!(null), none),
-            (-32005, "limit exceeded", json!(null), none),
-            (
-                -32005,
-                "daily request count exceeded, request rate limited",
-                json!({ "rate": { "backoff_seconds": 30 } }),
-                seconds(30),
-            ),
-            (-32007, "50/second request limit reached", json!(null), none),
-            (-32012, "out of CREDITS", json!(null), none),
-            (-32016, "over", json!(null), none),
-            (-32000, "Too Many Requests, try again in 250ms", json!(null), Some(Duration::from_millis(250))),
-            (-32090, "Too many requests, rate limited. Try again in 10s", json!(null), seconds(10)),
-            (1, "your app has exceeded its compute units per second capacity", json!(null), none),
-        ] {
-            let error = refusal(code, message, data);
-            assert_eq!((error.kind(), error.retry_after()), ("http_status", wait), "{message}");
-            assert!(!is_answer(&error));
-        }
-        let error = refusal(-32005, "query returned more than 10000 results", json!(null));
-        assert_eq!(error.rpc_code(), Some(-32005));
-    }
-
-    #[test]
-    fn refusals_that_are_answers() {
-        for (code, message) in [
-            (-32601, "Method not found"),
-            (-32000, "unknown block"),
-            (3, "execution reverted"),
-            (-32000, "execution reverted"),
-        ] {
-            assert!(is_answer(&refusal(code, message, json!(null))), "{message}");
-        }
-        let lacks = refusal(-32601, "Method not found", json!(null));
-        assert!(is_unsupported(&lacks) && !is_unknown_block(&lacks));
-        for text in ["unknown block", "header not found", "Block not found", "header for hash not found"] {
-            assert!(is_unknown_block(&refusal(-32000, text, json!(null))), "{text}");
-        }
-        assert!(!is_answer(&refusal(-32603, "internal error", json!(null))));
-    }
-
-    #[test]
-    fn ids_may_be_texts() {
-        assert_eq!((number(&json!(7)), number(&json!("7")), number(&json!(null))), (Some(7), Some(7), None));
-        let answer: Answer = serde_json::from_str(r#"{"id":1,"result":null}"#).unwrap();
-        assert_eq!(answer.result.unwrap().get(), "null");
     }
 }

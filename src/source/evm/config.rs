@@ -45,8 +45,8 @@ settings! {
         pub batch: u32 = 10,
         /// Calls a second at most; fewer for a while when the RPC says that these are too many. Default 50.
         pub calls_per_second: u32 = 50,
-        /// Refuse a block whose receipts are not those of its transactions. With false, transactions without a receipt
-        /// are left out and receipts without a transaction give their logs: for Polygon, where bridging does so.
+        /// Refuse a block whose receipts are not those of its transactions. With false one receipt may have no
+        /// transaction, and a last transaction from nobody to nobody no receipt: for Polygon, where bridging does so.
         /// Default true.
         pub match_receipts: bool = true,
         /// When the RPC no longer gives the next block: `wait` asks again until it does, `announce` tells clients which are

@@ -16,7 +16,7 @@ use crate::event::{Continuity, Event, Hash, LedgerBatch, LedgerRef};
 use crate::source::stellar::StartLedger;
 use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError};
 use fetch::{ReceiptsForm, Step};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ use std::time::{Duration, Instant};
 const LOGS: &str = "contract_logs";
 /// Blocks that were sent are known so far back, to find where the chain parted when one of them is replaced.
 const REMEMBERED: usize = 1024;
+/// Below what the chain calls final, a block with so many linked blocks on top is sent without waiting for the block
+/// that was called so: catching up would hold all that is between otherwise.
+const LINKED: u64 = 64;
 /// Blocks that are not final yet may weigh this much together. Above it the node's word for its head is enough, and no
 /// further block on top is waited for.
 const HEAVIEST_WINDOW: usize = 256 << 20;
@@ -58,10 +61,14 @@ pub struct EvmRpc {
     window: VecDeque<Prepared>,
     /// Up to where blocks are fetched: the node's head, or the block that it calls final.
     head: u64,
+    /// The hash of that block, where the node calls it final.
+    final_hash: Option<Hash>,
+    /// When the node was asked for its head; none: it is to be asked again.
+    head_at: Option<Instant>,
     /// To be announced with the next batch.
     announce: Option<Continuity>,
-    /// Whether the block sent last was found replaced once.
-    doubted: bool,
+    /// Addresses that have another block where the one sent last was, and which.
+    doubts: HashMap<usize, Hash>,
     /// How often in a row a block was not there, or not whole, and since when.
     misses: u32,
     missing_since: Option<Instant>,
@@ -101,8 +108,10 @@ impl EvmRpc {
             epoch: 0,
             window: VecDeque::new(),
             head: 0,
+            final_hash: None,
+            head_at: None,
             announce: None,
-            doubted: false,
+            doubts: HashMap::new(),
             misses: 0,
             missing_since: None,
             faults: 0,
@@ -140,16 +149,15 @@ impl EvmRpc {
     }
 
     async fn open_at(&mut self, checkpoint: Option<Checkpoint>) -> Result<(), SourceError> {
-        let (head, _) = self.ask_head().await?;
-        self.head = head;
+        self.refresh_head().await?;
         self.window.clear();
         self.sent.clear();
         self.announce = None;
-        self.doubted = false;
+        self.doubts.clear();
         self.there();
         let Some(checkpoint) = checkpoint else {
             let start = match self.config.start_ledger {
-                StartLedger::Latest => self.newest_final(),
+                StartLedger::Latest => self.existing_final().await?,
                 StartLedger::Oldest => 0,
                 StartLedger::Number(number) => number.into(),
             };
@@ -175,13 +183,19 @@ impl EvmRpc {
         }
         let (mut looked, mut drops) = (false, 0);
         loop {
+            if let Some(error) = self.disagreement() {
+                return Err(error);
+            }
             if let Some(batch) = self.take_final() {
                 return Ok(Next::Batch(Box::new(batch)));
             }
-            if self.next_number() > self.head {
-                if looked {
-                    return Ok(Next::NotYet);
-                }
+            let reached = self.next_number() > self.head;
+            if reached && looked {
+                return Ok(Next::NotYet);
+            }
+            // One wrong answer for the head must not last until it is reached.
+            let old = self.head_at.is_none_or(|asked| asked.elapsed() >= self.poll_interval());
+            if !looked && (reached || old) {
                 looked = true;
                 self.look().await?;
                 continue;
@@ -231,15 +245,25 @@ impl EvmRpc {
         self.there();
     }
 
+    /// The block of this number, if it is in the window.
+    fn in_window(&self, number: u64) -> Option<&Prepared> {
+        let at = number.checked_sub(self.window.front()?.number)?;
+        self.window.get(usize::try_from(at).ok()?)
+    }
+
     /// Takes the lowest block out of the window, if it is final, and moves the position past it.
     fn take_final(&mut self) -> Option<LedgerBatch> {
         let (front, top) = (self.window.front()?, self.window.back()?);
+        let heavy = || self.window.iter().map(|block| block.weight).sum::<usize>() > HEAVIEST_WINDOW;
         let is_final = match self.finality {
-            Final::Tag(_) => front.number <= self.head,
+            Final::Tag(_) => {
+                let leads_there = || self.in_window(self.head).is_some_and(|block| Some(block.hash) == self.final_hash);
+                let linked = top.number >= front.number.saturating_add(LINKED);
+                front.number <= self.head && (linked || leads_there() || heavy())
+            }
             Final::Confirmations(blocks) => {
-                let weight = || self.window.iter().map(|block| block.weight).sum::<usize>();
                 let due = front.number.saturating_add(blocks);
-                top.number >= due || (self.head >= due && weight() > HEAVIEST_WINDOW)
+                top.number >= due || (self.head >= due && heavy())
             }
         };
         let mut block = is_final.then(|| self.window.pop_front())??;
@@ -247,7 +271,7 @@ impl EvmRpc {
         self.last = Some((block.number, Some(block.hash)));
         self.due = Some(block.number.saturating_add(1));
         self.logs = block.logs;
-        self.doubted = false;
+        self.doubts.clear();
         self.sent.push_back((block.number, block.hash));
         if self.sent.len() > REMEMBERED {
             self.sent.pop_front();

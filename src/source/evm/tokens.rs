@@ -1,6 +1,6 @@
 //! What tokens and pools say of themselves, asked once and kept: decimals, and which two tokens a pool holds.
 
-use super::calls::{Call, Calls, is_answer};
+use super::calls::{CONTRACT_CALL, Call, Calls, is_answer};
 use super::logs::{is_swap, is_transfer};
 use super::verify::Whole;
 use super::watch::Watch;
@@ -16,6 +16,9 @@ const TOKEN_0: &str = "0x0dfe1681";
 const TOKEN_1: &str = "0xd21220a7";
 /// So many tokens and pools are kept; on a chain with more they are asked again.
 const MOST_KNOWN: usize = 100_000;
+/// After so many failures in a row contracts are asked one by one, and whose call fails is taken not to tell: its
+/// code may be what the node cannot run.
+const TRIES: u32 = 5;
 
 /// What is known of tokens and pools.
 #[derive(Debug, Default)]
@@ -24,6 +27,8 @@ pub struct Tokens {
     decimals: HashMap<Address, Option<u8>>,
     /// `None`: it is no pool.
     pools: HashMap<Address, Option<(Address, Address)>>,
+    /// How often in a row asking failed in a way that can be the contract's doing.
+    failures: u32,
 }
 
 impl Tokens {
@@ -56,37 +61,70 @@ impl Tokens {
             .filter(|log| is_swap(log) && watch.is_pool(&log.address.0) && !self.pools.contains_key(&log.address.0))
             .map(|log| log.address.0)
             .collect();
-        let questions: Vec<Call> = pools.iter().flat_map(|pool| [ask(pool, TOKEN_0), ask(pool, TOKEN_1)]).collect();
-        let answers = answers(calls, &questions).await?;
-        for (pool, pair) in pools.iter().zip(answers.chunks_exact(2)) {
-            let token = |word: &Option<U256>| word.and_then(|word| address_of(&word));
-            self.pools.insert(*pool, token(&pair[0]).zip(token(&pair[1])).filter(|(one, two)| one != two));
-        }
+        self.ask(calls, pools, [TOKEN_0, TOKEN_1], |known, pool, words| {
+            let [one, two] = words.map(|word| address_of(&word?));
+            known.pools.insert(pool, one.zip(two).filter(|(one, two)| one != two));
+        })
+        .await?;
         let traded = logs().filter(|log| is_swap(log)).filter_map(|log| self.pool(&log.address.0));
         let moved = logs().filter(|log| is_transfer(log) && watch.is_token(&log.address.0)).map(|log| log.address.0);
         let unknown = |token: &Address| {
             !self.decimals.contains_key(token) && watch.tokens.get(token).is_none_or(|(_, decimals)| decimals.is_none())
         };
         let tokens: BTreeSet<Address> = traded.flat_map(|(one, two)| [one, two]).chain(moved).filter(unknown).collect();
-        let questions: Vec<Call> = tokens.iter().map(|token| ask(token, DECIMALS)).collect();
-        for (token, word) in tokens.iter().zip(self::answers(calls, &questions).await?) {
-            self.decimals.insert(*token, word.and_then(|word| u8::try_from(word).ok()));
+        self.ask(calls, tokens, [DECIMALS], |known, token, [word]| {
+            known.decimals.insert(token, word.and_then(|word| u8::try_from(word).ok()));
+        })
+        .await?;
+        self.failures = 0;
+        Ok(())
+    }
+
+    /// Asks each contract for these functions, and learns the first word of each answer.
+    async fn ask<const N: usize>(
+        &mut self,
+        calls: &mut Calls,
+        contracts: BTreeSet<Address>,
+        functions: [&str; N],
+        learn: impl Fn(&mut Tokens, Address, [Option<U256>; N]),
+    ) -> Result<(), SourceError> {
+        let contracts: Vec<Address> = contracts.into_iter().collect();
+        let at_once = if self.failures < TRIES { contracts.len().max(1) } else { 1 };
+        for some in contracts.chunks(at_once) {
+            let questions: Vec<Call> =
+                some.iter().flat_map(|contract| functions.map(|function| ask(contract, function))).collect();
+            match answers(calls, &questions).await {
+                Ok(words) => {
+                    for (contract, words) in some.iter().zip(words.chunks_exact(N)) {
+                        learn(self, *contract, std::array::from_fn(|at| words[at]));
+                    }
+                }
+                Err(error) => {
+                    let nodes_own =
+                        matches!(error, SourceError::Transport { .. } | SourceError::Status { status: 429, .. });
+                    if !nodes_own && self.failures >= TRIES {
+                        some.iter().for_each(|contract| learn(self, *contract, [None; N]));
+                    }
+                    self.failures += u32::from(!nodes_own);
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }
 }
 
 fn ask(contract: &Address, function: &str) -> Call {
-    ("eth_call", json!([{ "to": format!("{contract:#x}"), "data": function }, "latest"]))
+    (CONTRACT_CALL, json!([{ "to": format!("{contract:#x}"), "data": function }, "latest"]))
 }
 
-/// The first word of each answer; `None` where the contract has no such function.
+/// The first word of each answer; `None` where the contract does not tell.
 async fn answers(calls: &mut Calls, questions: &[Call]) -> Result<Vec<Option<U256>>, SourceError> {
     let mut words = Vec::with_capacity(questions.len());
     for outcome in calls.many(questions).await? {
         words.push(match outcome {
             Ok(result) => {
-                let data: Data = calls.read("eth_call", &result)?;
+                let data: Data = calls.read(CONTRACT_CALL, &result)?;
                 data.0.first_chunk::<32>().map(|word| U256::from_be_bytes(*word))
             }
             Err(error) if is_answer(&error) => None,

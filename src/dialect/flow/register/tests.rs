@@ -303,3 +303,18 @@ proptest! {
         prop_assert_eq!(read(&message.to_string(), LIMIT).is_ok(), is_valid(&message), "{}", message);
     }
 }
+
+#[test]
+fn evm_addresses_match_in_any_spelling() {
+    let (mixed, lower) = ("0x5FbDB2315678afecb367f032d93F642f64180aa3", "0x5fbdb2315678afecb367f032d93f642f64180aa3");
+    let of =
+        |address: &str| filters(json!({"account_ids": [address, "GAbc"], "asset_codes": [address, "Xlm"]})).unwrap();
+    assert_eq!(of(mixed).clause(), of(lower).clause());
+    let subjects = of(mixed).clause().unwrap().subjects;
+    assert!(subjects.contains(&format!("account:{lower}").into()) && subjects.contains(&"account:GAbc".into()));
+    // The echo is what was written, and nothing else is respelled.
+    assert_eq!(serde_json::to_value(of(mixed)).unwrap()["account_ids"][0], mixed);
+    for other in [format!("{mixed}0"), "0xABCDEF".to_owned(), mixed.replace('F', "G")] {
+        assert!(of(&other).clause().unwrap().assets.contains(&other.as_str().into()), "{other}");
+    }
+}

@@ -1,4 +1,4 @@
-//! How much calldata would become when decoded. Offsets may point anywhere, so that a thousand elements can name one
+//! What calldata would become when decoded, and how much. Offsets may point anywhere, so that a thousand elements can name one
 //! long text a thousand times: a message of a megabyte would become gigabytes.
 
 use alloy_dyn_abi::DynSolType;
@@ -11,7 +11,8 @@ const LEAST: usize = 64;
 const FREE: usize = 64 << 10;
 const TIMES: usize = 8;
 
-/// Whether what these types make of the data is of sane size. Data that ends early fits not.
+/// Whether what these types make of the data is of sane size, and each word a value of its type. Data that ends early
+/// fits not.
 pub fn fits(types: &[DynSolType], data: &[u8]) -> bool {
     let left = data.len().saturating_mul(TIMES).saturating_add(FREE);
     Walk { data, left }.sequence(types.iter(), 0).is_some()
@@ -25,6 +26,25 @@ pub fn words(kind: &DynSolType) -> usize {
         // What a dynamic type holds is written elsewhere, and looked at there.
         DynSolType::Array(inner) => words(inner).max(1),
         _ => 1,
+    }
+}
+
+/// Whether a word is a value of its type; the decoder takes what it needs and ignores the rest. Every word is one of a
+/// type that does not fit into it: it is an offset then, or a hash.
+pub fn is_value(kind: &DynSolType, word: &[u8; WORD]) -> bool {
+    let all = |part: &[u8], byte: u8| part.iter().all(|other| *other == byte);
+    let bytes = |bits: usize| (bits / 8).min(WORD);
+    match kind {
+        DynSolType::Bool => all(&word[..WORD - 1], 0) && word[WORD - 1] <= 1,
+        DynSolType::Address => all(&word[..12], 0),
+        DynSolType::Uint(bits) => all(&word[..WORD - bytes(*bits)], 0),
+        DynSolType::Int(bits) => {
+            let (sign, value) = word.split_at(WORD - bytes(*bits));
+            all(sign, if value.first().is_some_and(|first| *first >= 0x80) { 0xff } else { 0 })
+        }
+        DynSolType::FixedBytes(size) => all(&word[(*size).min(WORD)..], 0),
+        DynSolType::Function => all(&word[24..], 0),
+        _ => true,
     }
 }
 
@@ -83,10 +103,7 @@ impl Walk<'_> {
                 self.composite(kind, parts, at, base)
             }
             DynSolType::Tuple(parts) => self.composite(kind, parts.iter(), at, base),
-            _ => {
-                self.data.get(at..next)?;
-                Some(next)
-            }
+            _ => is_value(kind, self.data.get(at..next)?.first_chunk()?).then_some(next),
         }
     }
 

@@ -124,7 +124,9 @@ fn parameters_without_a_name_of_their_own() {
 fn an_anonymous_event_is_taken_if_only_one_fits() {
     let one = event("One", true, &[("a", "uint8", true), ("b", "uint8", false)]);
     let two = event("Two", true, &[("a", "bytes32", true), ("b", "bool", false)]);
-    let name = |abi: &ContractAbi| match abi.log(&[Hash([7; 32])], &[0; 32]).meaning {
+    let mut seven = [0; 32];
+    seven[31] = 7;
+    let name = |abi: &ContractAbi| match abi.log(&[Hash(seven)], &[0; 32]).meaning {
         LogMeaning::Event { name, .. } => name.to_string(),
         LogMeaning::Unknown { topics, data } => format!("{} {}", topics.len(), data.len()),
     };
@@ -132,6 +134,57 @@ fn an_anonymous_event_is_taken_if_only_one_fits() {
     assert_eq!(name(&events(json!([one, two]))), "1 66");
     assert_eq!(name(&events(json!([]))), "1 66");
     assert!(matches!(events(json!([one])).log(&[], &[]).meaning, LogMeaning::Unknown { .. }));
+    assert!(matches!(events(json!([one])).log(&[Hash([7; 32])], &[0; 32]).meaning, LogMeaning::Unknown { .. }));
+}
+
+#[test]
+fn words_outside_their_type_do_not_decode() {
+    let word = |first: &[u8], last: &[u8]| [first, &vec![0; 32 - first.len() - last.len()], last].concat();
+    let negative = |last: &[u8]| [vec![0xff; 32 - last.len()], last.to_vec()].concat();
+    for (kind, good, bad) in [
+        ("uint8", vec![word(&[], &[255])], vec![word(&[], &[1, 0]), word(&[1], &[])]),
+        ("uint256", vec![negative(&[])], vec![]),
+        (
+            "int16",
+            vec![word(&[], &[0x7f, 1]), negative(&[0x80, 0])],
+            vec![word(&[], &[0x80, 0]), negative(&[0x7f, 0]), word(&[0x80], &[])],
+        ),
+        ("int256", vec![negative(&[]), word(&[0x80], &[])], vec![]),
+        ("bool", vec![word(&[], &[1]), word(&[], &[])], vec![word(&[], &[2]), word(&[1], &[1])]),
+        ("address", vec![word(&[], &[7; 20])], vec![word(&[], &[7; 21])]),
+        ("bytes4", vec![word(&[7; 4], &[])], vec![word(&[7; 5], &[]), word(&[], &[1])]),
+        ("bytes32", vec![negative(&[])], vec![]),
+        ("function", vec![word(&[7; 24], &[])], vec![word(&[7; 25], &[])]),
+    ] {
+        let alone = method(&[kind]);
+        let listed = method(&[format!("({kind},bytes)[]").as_str()]);
+        let logged = events(json!([event("E", true, &[("a", kind, true), ("b", kind, false)])]));
+        let zero = word(&[], &[]);
+        for (words, expected) in [(good, true), (bad, false)] {
+            for value in words {
+                assert_eq!(sent(&alone, &value).is_some(), expected, "{kind} {value:?}");
+                let head = [word(&[], &[32]), word(&[], &[1]), word(&[], &[32])].concat();
+                let list = [head, value.clone(), word(&[], &[64]), zero.clone()].concat();
+                assert_eq!(sent(&listed, &list).is_some(), expected, "{kind} {value:?}");
+                for (topic, data) in [(&value, &zero), (&zero, &value)] {
+                    let topic = Hash(topic.as_slice().try_into().unwrap());
+                    let read = logged.log(&[topic], data).meaning;
+                    assert_eq!(matches!(read, LogMeaning::Event { .. }), expected, "{kind} {value:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn no_name_stands_twice_in_an_event() {
+    for names in [["", "arg0", "arg1"], ["arg2", "", ""], ["a", "arg2", "a"], ["arg1", "", "arg1"]] {
+        let inputs = names.map(|name| (name, "uint8", false));
+        let abi = events(json!([event("E", true, &inputs)]));
+        let LogMeaning::Event { data, .. } = abi.log(&[], &[0; 96]).meaning else { panic!("an event") };
+        let told: HashSet<_> = data.iter().map(|(name, _)| name.clone()).collect();
+        assert_eq!(told.len(), 3, "{names:?} {told:?}");
+    }
 }
 
 proptest! {

@@ -8,6 +8,7 @@ use crate::source::evm::config::Final;
 use crate::source::evm::verify::{self, Whole};
 use crate::source::evm::wire::{Block, Header, Quantity, Receipt, Transaction};
 use serde_json::json;
+use std::time::Instant;
 
 /// After so many faults in a row another address is asked.
 const FAULTS: u32 = 3;
@@ -76,6 +77,23 @@ impl EvmRpc {
         Ok((number, Some(hash)))
     }
 
+    /// Asks for the head and keeps it.
+    pub(super) async fn refresh_head(&mut self) -> Result<(), SourceError> {
+        self.head_at = None;
+        (self.head, self.final_hash) = self.ask_head().await?;
+        self.head_at = Some(Instant::now());
+        Ok(())
+    }
+
+    /// The newest block that is final; an error if the node that tells so does not have it.
+    pub(super) async fn existing_final(&mut self) -> Result<u64, SourceError> {
+        let (number, head) = (self.newest_final(), self.head);
+        match self.header(number).await? {
+            Some(_) => Ok(number),
+            None => Err(self.fault(BLOCK, format!("block {number} is not there, though the head is {head}"))),
+        }
+    }
+
     /// The header of a block, as the chain has it now.
     pub(super) async fn header(&mut self, number: u64) -> Result<Option<(u64, Hash)>, SourceError> {
         let found = header(self.calls().await?, &format!("{number:#x}")).await?;
@@ -112,7 +130,7 @@ impl EvmRpc {
             let block = match read {
                 Ok(Some(block)) => block,
                 _ if !blocks.is_empty() => break,
-                Ok(None) => return self.not_there(number),
+                Ok(None) => return self.not_there(number).await,
                 Err(error) => return Err(error),
             };
             let checked = verify::block(&block, number);
@@ -130,7 +148,7 @@ impl EvmRpc {
         for (block, receipts) in blocks.into_iter().zip(receipts) {
             let number = self.next_number();
             let made = match receipts {
-                None => self.not_there(number),
+                None => self.not_there(number).await,
                 Some(receipts) => match verify::whole(block, receipts, self.config.match_receipts) {
                     Ok(block) => self.learn_and_append(&block).await.map(|()| Step::Extended),
                     Err(fault) => Err(self.fault(RECEIPTS, fault)),
@@ -180,19 +198,28 @@ impl EvmRpc {
                     continue;
                 }
                 let count = if form == ReceiptsForm::Single { block.transactions.len() } else { 1 };
+                let without = verify::without_receipt(&block.transactions, exact);
                 let mut answers = Some(Vec::new());
-                for outcome in outcomes.by_ref().take(count) {
+                for (at, outcome) in outcomes.by_ref().take(count).enumerate() {
                     let found: Option<Vec<Receipt>> = match outcome {
                         Err(_) => None,
                         Ok(result) if form == ReceiptsForm::Single => {
-                            calls.read::<Option<Receipt>>(RECEIPT, &result)?.map(|receipt| vec![receipt])
+                            let found: Option<Receipt> = calls.read(RECEIPT, &result)?;
+                            match found {
+                                None if without == Some(at) => Some(Vec::new()),
+                                found => found.map(|receipt| vec![receipt]),
+                            }
                         }
                         Ok(result) => calls.read(RECEIPTS, &result)?,
                     };
-                    answers = answers.zip(found).map(|(all, more): (Vec<Receipt>, _)| [all, more].concat());
+                    match (&mut answers, found) {
+                        (Some(all), Some(more)) => all.extend(more),
+                        _ => answers = None,
+                    }
                 }
                 // Nothing at all for a block that has something: not there yet.
-                receipts.push(answers.filter(|found| !found.is_empty() || block.transactions.is_empty()));
+                let nothing = block.transactions.len() == usize::from(without.is_some());
+                receipts.push(answers.filter(|found: &Vec<Receipt>| !found.is_empty() || nothing));
             }
             return Ok(receipts);
         }
@@ -229,12 +256,14 @@ impl EvmRpc {
     }
 
     /// A block that the node must have is not there. That is usual where several machines answer, and lasts a moment.
-    pub(super) fn not_there(&mut self, number: u64) -> Result<Step, SourceError> {
+    pub(super) async fn not_there(&mut self, number: u64) -> Result<Step, SourceError> {
         self.misses += 1;
+        // The head may have been wrong.
+        self.head_at = None;
         if self.misses < FAULTS {
             return Ok(Step::NotThere);
         }
-        self.lost(number)
+        self.lost(number).await
     }
 }
 

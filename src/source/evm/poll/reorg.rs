@@ -1,7 +1,7 @@
 //! Blocks that are replaced: in the window nobody hears of it; below it the settings say what to do. And blocks that
 //! nobody has any more.
 
-use super::fetch::Step;
+use super::fetch::{Step, newest};
 use super::{EvmRpc, REMEMBERED};
 use crate::event::{Continuity, ContinuityKind, Hash};
 use crate::source::SourceError;
@@ -17,20 +17,22 @@ impl EvmRpc {
     /// Asks for the head. Where it is not above what we have, what we have is compared: blocks can be replaced without
     /// the head's number changing. A lower head alone is no reorganisation, for another machine may lag.
     pub(super) async fn look(&mut self) -> Result<(), SourceError> {
-        let (head, told) = self.ask_head().await?;
+        self.refresh_head().await?;
+        let (head, next) = (self.head, self.next_number());
+        if head < next {
+            // What is above the head is not missing.
+            self.misses = 0;
+            self.missing_since = None;
+        }
         if let Final::Tag(_) = self.finality {
-            // What was final stays so.
-            self.head = self.head.max(head);
-            if let Some(((last, Some(ours)), found)) = self.last.zip(told)
+            if let Some(((last, Some(ours)), found)) = self.last.zip(self.final_hash)
                 && last == head
                 && ours != found
             {
-                return self.deep(found).await;
+                return self.deep().await;
             }
             return Ok(());
         }
-        self.head = head;
-        let next = self.next_number();
         if head >= next {
             return Ok(());
         }
@@ -40,7 +42,7 @@ impl EvmRpc {
             return Ok(());
         }
         if self.last.is_some_and(|(last, _)| number <= last) {
-            return self.deep(found).await;
+            return self.deep().await;
         }
         // The chain has another block here, and others above.
         while self.window.back().is_some_and(|top| top.number >= number) {
@@ -48,6 +50,20 @@ impl EvmRpc {
         }
         self.checked = None;
         Ok(())
+    }
+
+    /// What the chain calls final must be what is in the window; else it and the blocks come from machines that
+    /// disagree, and nothing of the window is sent.
+    pub(super) fn disagreement(&mut self) -> Option<SourceError> {
+        let (number, called) = (self.head, self.final_hash?);
+        let ours = self.in_window(number)?.hash;
+        if ours == called {
+            return None;
+        }
+        self.window.clear();
+        self.head_at = None;
+        let reason = format!("block {number} is {ours}, and {called} where it is called final");
+        Some(SourceError::Malformed { url: self.ask_another(), method: "eth_getBlockByNumber".into(), reason })
     }
 
     /// The block of this number as we have it.
@@ -66,7 +82,7 @@ impl EvmRpc {
         }
         let Some((last, Some(ours))) = self.last else { return Ok(Step::Dropped) };
         match self.header(last).await? {
-            None => self.not_there(last),
+            None => self.not_there(last).await,
             // Two machines, of which one is behind or astray.
             Some((_, found)) if found == ours => {
                 let next = self.next_number();
@@ -75,18 +91,22 @@ impl EvmRpc {
                     format!("block {next} does not follow block {last} of the same node"),
                 ))
             }
-            Some((_, found)) => self.deep(found).await.map(|()| Step::Dropped),
+            Some(_) => self.deep().await.map(|()| Step::Dropped),
         }
     }
 
-    /// A block that was sent is no part of the chain any more. It is looked at again, elsewhere if possible, before it is
-    /// believed.
-    async fn deep(&mut self, found: Hash) -> Result<(), SourceError> {
+    /// A block that was sent seems to be no part of the chain any more. It is looked at again, elsewhere if possible,
+    /// before it is believed; and only who has a block at that height knows of it: a machine may have stopped on a block
+    /// that was replaced.
+    async fn deep(&mut self) -> Result<(), SourceError> {
         let Some((last, Some(ours))) = self.last else { return Ok(()) };
-        if !self.doubted {
-            self.doubted = true;
+        self.checked = None;
+        let head = newest(self.calls().await?).await?;
+        let there = if head >= last { self.header(last).await? } else { None };
+        let another = there.map(|(_, found)| found).filter(|found| *found != ours && self.doubt(*found));
+        let Some(found) = another else {
             return Err(SourceError::Discontinuity { url: self.ask_another(), ledger: last.saturating_add(1) });
-        }
+        };
         let reason =
             format!("the chain was reorganised below what was sent: block {last} was {ours}, and is not any more");
         if self.config.on_deep_reorg == OnDeepReorg::Stop {
@@ -106,15 +126,26 @@ impl EvmRpc {
             to_ledger: last,
             reason,
         });
-        self.last = Some((fork, hash));
+        self.last = Some((fork, Some(hash)));
         self.due = Some(fork.saturating_add(1));
-        self.doubted = false;
+        self.doubts.clear();
         Ok(())
     }
 
-    /// The newest block that was sent and is still part of the chain. Its hash is `None` where nobody knows any more
-    /// what came before the blocks that were replaced: then it is the block before the last.
-    async fn fork_point(&mut self, last: u64, ours: Hash) -> Result<(u64, Option<Hash>), SourceError> {
+    /// The address in use has this block instead of the last one. Whether that is believed: two addresses must say the
+    /// same, or the only one twice.
+    fn doubt(&mut self, found: Hash) -> bool {
+        let Some((calls, _)) = &self.made else { return false };
+        let again = self.doubts.insert(calls.endpoint(), found) == Some(found);
+        match calls.endpoints() {
+            1 => again,
+            _ => self.doubts.values().filter(|other| **other == found).count() > 1,
+        }
+    }
+
+    /// The newest block that was sent and is still part of the chain. Where nobody knows any more what came before the
+    /// blocks that were replaced, going on anywhere would lose blocks.
+    async fn fork_point(&mut self, last: u64, ours: Hash) -> Result<(u64, Hash), SourceError> {
         let (mut number, mut hash) = (last, ours);
         for _ in 0..REMEMBERED {
             let below = number.saturating_sub(1);
@@ -125,18 +156,29 @@ impl EvmRpc {
             let Some(parent) = parent.filter(|_| number > 0) else { break };
             (number, hash) = (below, parent);
             if self.header(number).await?.is_some_and(|(_, found)| found == hash) {
-                return Ok((number, Some(hash)));
+                return Ok((number, hash));
             }
         }
-        Ok((number.saturating_sub(1), None))
+        let reason = format!(
+            "the chain was reorganised below block {last}, and where the chain parted is not known: no rpc has what came \
+             before block {number} that was replaced. Without its checkpoint the source begins anew at start_ledger"
+        );
+        Err(SourceError::Held { reason, key: "rpc_url", value: "(a node that still has the replaced blocks)" })
     }
 
     /// A block was not there several times.
-    pub(super) fn lost(&mut self, number: u64) -> Result<Step, SourceError> {
+    pub(super) async fn lost(&mut self, number: u64) -> Result<Step, SourceError> {
         let since = *self.missing_since.get_or_insert_with(Instant::now);
-        let url = self.ask_another();
+        // Who does not have it tells how far it is.
+        self.refresh_head().await?;
         let far = self.newest_final() >= number.saturating_add(LOST_BELOW) && self.window.is_empty();
-        if !far || since.elapsed() < LOST_AFTER {
+        let gone = far && since.elapsed() >= LOST_AFTER;
+        if gone && self.config.on_gap == OnGap::Announce {
+            self.existing_final().await?;
+        }
+        let url = self.ask_another();
+        self.head_at = None;
+        if !gone {
             self.misses = 0;
             let reason = format!("block {number} is not there, or not whole, and the head is {}", self.head);
             return Err(SourceError::Malformed { url, method: "eth_getBlockByNumber".into(), reason });

@@ -226,3 +226,82 @@ async fn a_block_that_is_replaced_between_two_calls() {
     assert!(errors.is_empty(), "{errors:?}");
     assert!(matches!(node.lock().unwrap().answer("eth_getBlockReceipts", &json!([0])), Reply::Result(Value::Null)));
 }
+
+#[actix::test]
+async fn what_is_called_final_and_the_blocks_come_from_machines_that_disagree() {
+    for several in [false, true] {
+        let node = Node::new(40);
+        let orphans = Node::new(40);
+        {
+            let mut orphans = orphans.lock().unwrap();
+            orphans.chain = node.lock().unwrap().chain.clone();
+            orphans.revert(25);
+            orphans.said = 1000;
+            (0..25).for_each(|_| orphans.mine(1));
+            node.lock().unwrap().tag = Some(30);
+        }
+        let (right, mut left) = (node.clone(), 12);
+        let url = serve(move |method, params| {
+            let astray = params[0] != "finalized" && left > 0;
+            left -= u32::from(astray && method == "eth_getBlockByNumber" && params[0] == "0x1e");
+            if astray {
+                orphans.lock().unwrap().answer(method, params)
+            } else {
+                right.lock().unwrap().answer(method, params)
+            }
+        })
+        .await;
+        let second = served(&node).await;
+        let urls = if several { vec![url.as_str(), second.as_str()] } else { vec![url.as_str()] };
+        let mut source = opened(settings(&urls, json!({ "finality": { "tag": "finalized" } }))).await;
+        let (batches, errors) = polled(&mut source).await;
+        assert!(errors.contains(&"malformed"), "{errors:?}");
+        assert_blocks(&batches, &node, 0, 30);
+    }
+}
+
+#[actix::test]
+async fn catching_up_below_what_is_final_holds_few_blocks() {
+    let node = Node::new(300);
+    node.lock().unwrap().tag = Some(280);
+    let mut source = opened(settings(&[&served(&node).await], json!({ "finality": { "tag": "finalized" } }))).await;
+    for _ in 0..100 {
+        assert!(matches!(source.next().await, Ok(Next::Batch(_))));
+        assert!(source.window.len() <= LINKED as usize + 16, "{}", source.window.len());
+    }
+    assert_blocks(&polled(&mut source).await.0, &node, 100, 280);
+}
+
+#[actix::test]
+async fn a_machine_that_stopped_on_a_replaced_block_is_no_fork() {
+    for mined in [3, 5] {
+        let (stuck, good) = (Node::new(10), Node::new(10));
+        let urls = [served(&stuck).await, served(&good).await];
+        let more = json!({ "on_deep_reorg": "continue" });
+        let mut source = opened(settings(&[&urls[0], &urls[1]], more)).await;
+        assert_blocks(&polled(&mut source).await.0, &good, 0, 8);
+        {
+            let mut stuck = stuck.lock().unwrap();
+            stuck.revert(6);
+            stuck.said = 1000;
+            (0..mined).for_each(|_| stuck.mine(1));
+            good.lock().unwrap().mine(1);
+        }
+        let (batches, errors) = polled(&mut source).await;
+        assert!(errors.iter().all(|kind| *kind == "discontinuity") && !errors.is_empty(), "{errors:?}");
+        assert!(batches.iter().all(|batch| batch.continuity.is_none()));
+        assert_blocks(&batches, &good, 9, 9);
+        // When both say it, it is one.
+        let mut forked = stuck.lock().unwrap().chain.clone();
+        std::mem::swap(&mut good.lock().unwrap().chain, &mut forked);
+        for _ in 0..8 {
+            good.lock().unwrap().mine(1);
+        }
+        stuck.lock().unwrap().chain = good.lock().unwrap().chain.clone();
+        let (batches, errors) = polled(&mut source).await;
+        assert_eq!(errors, ["discontinuity"]);
+        assert_eq!(batches[0].continuity.as_ref().unwrap().from_ledger, 5);
+        let top = good.lock().unwrap().top();
+        assert_blocks(&batches, &good, 5, top - 2);
+    }
+}

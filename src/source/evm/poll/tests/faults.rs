@@ -38,7 +38,7 @@ async fn answers_that_do_not_fit_are_never_sent() {
     const BLOCK: &str = "eth_getBlockByNumber";
     const RECEIPTS: &str = "eth_getBlockReceipts";
     type Case = (&'static str, &'static str, fn(Json) -> Reply);
-    let cases: [Case; 27] = [
+    let cases: [Case; 28] = [
         ("null block", BLOCK, |_| Reply::Result(Json::Null)),
         ("unknown block", BLOCK, |_| Reply::Error(-32000, "header not found".into())),
         ("another number", BLOCK, |block| changed(block, "/number", "0x5".into())),
@@ -70,6 +70,7 @@ async fn answers_that_do_not_fit_are_never_sent() {
             receipts[0]["logs"].as_array_mut().unwrap().push(log);
             Reply::Result(receipts)
         }),
+        ("a log cut out", RECEIPTS, |receipts| changed(receipts, "/0/logs/0/logIndex", "0x1".into())),
         ("garbage", BLOCK, |_| Reply::Body(b"<html>".to_vec())),
         ("cut", RECEIPTS, |_| Reply::Cut),
         ("an error of the server", RECEIPTS, |_| Reply::Status(503, "")),
@@ -242,12 +243,100 @@ async fn a_block_of_a_thousand_transactions_and_bridged_logs() {
         let mut node = node.lock().unwrap();
         node.chain[1].block["transactions"] = json!([]);
         node.mine(2);
-        node.chain[3].receipts.pop();
+        let nobody = format!("0x{}", "0".repeat(40));
+        let last = &mut node.chain[3];
+        last.receipts.pop();
+        last.block["transactions"][1]["from"] = nobody.clone().into();
+        last.block["transactions"][1]["to"] = nobody.into();
     }
     let loose = json!({ "finality": { "confirmations": 0 }, "match_receipts": false });
-    let (batches, errors) = polled(&mut opened(settings(&[&served(&node).await], loose)).await).await;
+    let (batches, errors) = polled(&mut opened(settings(&[&served(&node).await], loose.clone())).await).await;
     assert!(errors.is_empty(), "{errors:?}");
     let counts: Vec<_> = batches.iter().map(|batch| batch.events.len()).collect();
     assert_eq!(counts, [1, 2, 3, 3]);
     assert_blocks(&batches, &node, 0, 3);
+    // And so where each is asked for alone.
+    node.lock().unwrap().lacks.insert("eth_getBlockReceipts");
+    let single = json!({ "finality": { "confirmations": 0 }, "match_receipts": false, "start_ledger": 2 });
+    let (batches, errors) = polled(&mut opened(settings(&[&served(&node).await], single)).await).await;
+    assert!(errors.is_empty() && batches.len() == 2, "{errors:?}");
+    assert_blocks(&batches, &node, 2, 3);
+
+    // More than that is loss: an ordinary transaction without its receipt, or two receipts over.
+    for loss in [0, 1] {
+        let node = Node::new(1);
+        {
+            let mut node = node.lock().unwrap();
+            node.mine(3);
+            match loss {
+                0 => drop(node.chain[2].receipts.pop()),
+                _ => node.chain[2].block["transactions"].as_array_mut().unwrap().truncate(1),
+            }
+        }
+        let mut source = opened(settings(&[&served(&node).await], loose.clone())).await;
+        let mut batches = 0;
+        for _ in 0..6 {
+            batches += usize::from(matches!(source.next().await, Ok(Next::Batch(_))));
+        }
+        assert_eq!(batches, 2, "{loss}");
+    }
+}
+
+#[actix::test]
+async fn tokens_that_do_not_tell_stop_nothing() {
+    for refusal in [
+        || Reply::Error(3, "execution reverted: rate limit exceeded, try again in 10s".into()),
+        || Reply::Error(-32000, "out of gas".into()),
+        || Reply::Error(-32000, "invalid jump destination".into()),
+        || Reply::Status(500, ""),
+        || Reply::Silence,
+    ] {
+        let node = Node::new(4);
+        {
+            let mut node = node.lock().unwrap();
+            let topics =
+                json!([hash_of("Transfer(address,address,uint256)"), format!("0x{:064x}", 1), format!("0x{:064x}", 2)]);
+            node.chain[2].receipts[0]["logs"][0]["topics"] = topics;
+            node.twist = Some(Box::new(move |method, _| (method == "eth_call").then(refusal)));
+        }
+        let more = json!({ "all_tokens": true, "timeout": "200ms", "contracts": [] });
+        let (batches, errors) = polled(&mut opened(settings(&[&served(&node).await], more)).await).await;
+        assert_blocks_only(&batches, &node, 0, 2);
+        assert!(errors.len() <= 6, "{errors:?}");
+        assert!(batches[2].events.iter().any(|event| event.kind == EventKind::Payment), "{:?}", batches[2].events);
+    }
+}
+
+#[actix::test]
+async fn one_wrong_head_is_forgotten() {
+    for tag in [false, true] {
+        for wrong in [2u64, 1_000_000] {
+            let node = Node::new(30);
+            node.lock().unwrap().tag = Some(20);
+            let spoilt = node.clone();
+            let mut left = 1;
+            let url = serve(move |method, params| {
+                let mut node = spoilt.lock().unwrap();
+                let asks = method == "eth_blockNumber" || params[0] == "finalized";
+                if !asks || left == 0 {
+                    return node.answer(method, params);
+                }
+                left -= 1;
+                match method {
+                    "eth_blockNumber" => Reply::Result(format!("{wrong:#x}").into()),
+                    _ => {
+                        let mut block = node.chain[2].block.clone();
+                        block["number"] = format!("{wrong:#x}").into();
+                        Reply::Result(block)
+                    }
+                }
+            })
+            .await;
+            let finality = if tag { json!({ "tag": "finalized" }) } else { json!({ "confirmations": 10 }) };
+            let mut source = opened(settings(&[&url], json!({ "finality": finality }))).await;
+            let (batches, _) = polled(&mut source).await;
+            assert_blocks(&batches, &node, 0, 20);
+            assert_eq!(source.newest(), Some(20));
+        }
+    }
 }
