@@ -298,6 +298,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         Just(Err(CallError::Unreachable)),
         Just(Ok(r#"{"offers":[1]}"#.to_owned())),
         Just(Ok(r#"{"error":"x","status":"error"}"#.to_owned())),
+        Just(Ok(r#"{"error":"lgrNotFound","status":"error"}"#.to_owned())),
         "[ -~]{0,12}".prop_map(Ok),
     ];
     prop_oneof![
@@ -322,6 +323,7 @@ proptest! {
         let mut waiting = VecDeque::new();
         let (mut held, mut calls) = (false, BTreeSet::new());
         let ledger = newest_for_tests();
+        let (mut now, mut alarm) = (Duration::ZERO, None);
         let mut steps: VecDeque<_> = happenings.into();
         loop {
             let step = steps.pop_front().unwrap_or_else(|| match (waiting.front(), calls.first()) {
@@ -338,7 +340,7 @@ proptest! {
             match &step {
                 Happening::Said(bytes) => {
                     said += 1;
-                    session.handle(Input::Binary(bytes), Duration::ZERO, &mut output);
+                    session.handle(Input::Binary(bytes), now, &mut output);
                 }
                 Happening::Applied => {
                     if held || waiting.front() != Some(&false) {
@@ -346,7 +348,7 @@ proptest! {
                     }
                     waiting.pop_front();
                     answered += 1;
-                    session.handle(Input::Applied, Duration::ZERO, &mut output);
+                    session.handle(Input::Applied, now, &mut output);
                 }
                 Happening::Held => {
                     if held || waiting.front() != Some(&true) {
@@ -354,16 +356,21 @@ proptest! {
                     }
                     waiting.pop_front();
                     held = true;
-                    session.handle(Input::Held(&ledger), Duration::ZERO, &mut output);
+                    session.handle(Input::Held(&ledger), now, &mut output);
                 }
                 Happening::Answered(call, outcome) => {
                     if !calls.remove(call) {
                         continue;
                     }
                     let outcome = outcome.as_deref().map_err(|error| *error);
-                    session.handle(Input::Answered { call: *call, outcome }, Duration::ZERO, &mut output);
+                    session.handle(Input::Answered { call: *call, outcome }, now, &mut output);
                 }
-                Happening::Alarm => session.handle(Input::Alarm, Duration::ZERO, &mut output),
+                Happening::Alarm => {
+                    // A held session has always asked for one.
+                    prop_assert!(alarm.is_some() || !held);
+                    now = alarm.take().unwrap_or(now);
+                    session.handle(Input::Alarm, now, &mut output);
+                }
                 // The server says so at once or not at all; that is `not_taken`, in the transcripts.
                 Happening::NotTaken => continue,
             }
@@ -386,11 +393,11 @@ proptest! {
                         answered += 1;
                         // As the server does, after what was asked for meanwhile.
                         let mut output = Output::default();
-                        session.handle(Input::Applied, Duration::ZERO, &mut output);
+                        session.handle(Input::Applied, now, &mut output);
                         actions.extend(output.actions);
                     }
                     Action::Call(call) => prop_assert!(calls.insert(call.number), "a number twice"),
-                    Action::Alarm(_) => {}
+                    Action::Alarm(at) => alarm = at,
                     Action::Close { .. } => prop_assert!(false, "nothing closes"),
                 }
                 prop_assert!(waiting.len() <= 16 && calls.len() <= 8, "{} {}", waiting.len(), calls.len());
