@@ -95,7 +95,9 @@ fn member<'a, T: Deserialize<'a>>(members: &Members<'a>, name: &str) -> Result<O
 fn each<'a>(members: &Members<'a>, name: &str) -> Result<impl Iterator<Item = Result<Members<'a>, Reason>>, Reason> {
     let list: Vec<&'a RawValue> = member(members, name)?.unwrap_or_default();
     let name = name.to_owned();
-    Ok(list.into_iter().map(move |raw| serde_json::from_str(raw.get()).map_err(|error| format!("in `{name}`: {error}"))))
+    Ok(list
+        .into_iter()
+        .map(move |raw| serde_json::from_str(raw.get()).map_err(|error| format!("in `{name}`: {error}"))))
 }
 
 /// Names of a list, none of them too long.
