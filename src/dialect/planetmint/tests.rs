@@ -2,7 +2,7 @@ use super::*;
 use crate::broker::{History, Render};
 use crate::dialect::frame::Frames;
 use crate::dialect::{Action, Change, Ending, HttpReply, Input, Output};
-use crate::event::{Body, EventKind, Hash, LedgerBatch};
+use crate::event::{Body, Hash, LedgerBatch};
 use crate::source::planetmint::recordings::{self, batch_of};
 use serde_json::{Value, json};
 use std::sync::Arc;
