@@ -43,6 +43,10 @@ settings! {
         /// Which fields name a transaction's assets: `p` is `asset_id` as the documentation says, `s2` is `asset_ids` as
         /// nodes from 1.3 on send, to the letter; `both` has both. Default both: no reader lacks its own.
         pub message_form: MessageForm,
+        /// Whether the mount's source may be of another network than Planetmint. Default false: the documentation's
+        /// readers expect SHA3-256 hashes. Set, hashes come as that network writes them, `asset_ids` are the assets of
+        /// the transaction's payments, `asset_id` is the first of them or empty, and `hash` is the ledger's own.
+        pub any_network: bool,
     }
 }
 
@@ -133,9 +137,13 @@ pub const MANNERS: Manners = Manners {
     claims_path_alone: false,
 };
 
+/// The same with [`Config::any_network`].
+const MANNERS_OF_ANY: Manners = Manners { only: None, ..MANNERS };
+
 /// The streams and the API below one path.
 pub struct PlanetmintMount {
     serve: Serve,
+    any_network: bool,
     api: Api,
     transactions: RenderingId,
     blocks: RenderingId,
@@ -144,12 +152,13 @@ pub struct PlanetmintMount {
 impl PlanetmintMount {
     /// A mount with these settings in these surroundings.
     pub fn new(config: Config, context: MountContext, renderings: &mut Renderings) -> PlanetmintMount {
-        let Config { serve, streams_url, message_form } = config;
+        let Config { serve, streams_url, message_form, any_network } = config;
         let mut rendering = |stream| renderings.register(PlanetmintRender { stream, form: message_form });
         let (transactions, blocks) = (rendering(Stream::Transactions), rendering(Stream::Blocks));
         // http becomes ws, https becomes wss.
         let streams = streams_url.unwrap_or_else(|| context.url.replacen("http", "ws", 1));
-        PlanetmintMount { serve, api: Api::new(streams.trim_end_matches('/')), transactions, blocks }
+        let api = Api::new(streams.trim_end_matches('/'), any_network);
+        PlanetmintMount { serve, any_network, api, transactions, blocks }
     }
 
     /// The stream of a path below the mount.
@@ -165,7 +174,7 @@ impl PlanetmintMount {
 
 impl Mount for PlanetmintMount {
     fn manners(&self) -> &'static Manners {
-        &MANNERS
+        if self.any_network { &MANNERS_OF_ANY } else { &MANNERS }
     }
 
     fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>> {

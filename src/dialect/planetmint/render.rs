@@ -3,10 +3,11 @@
 use super::MessageForm;
 use crate::broker::Render;
 use crate::dialect::frame::Frames;
-use crate::event::{Continuity, EventKind, Hash, KindSet, LedgerBatch};
+use crate::event::{Body, Continuity, Event, EventKind, Family, Hash, KindSet, LedgerBatch};
 use crate::source::planetmint::native;
 use serde::ser::{Serialize, Serializer};
 use serde_json::ser::Formatter;
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -55,7 +56,7 @@ impl Render for PlanetmintRender {
             Stream::Transactions => self.transaction(batch, index, frames),
             Stream::Blocks => self.write(
                 frames,
-                &BlockMessage { height: batch.ledger.index, hash: app_hash(batch), transaction_ids: Ids(batch) },
+                &BlockMessage { height: batch.ledger.index, hash: BlockHash(batch), transaction_ids: Ids(batch) },
             ),
         }
     }
@@ -67,10 +68,16 @@ impl Render for PlanetmintRender {
 impl PlanetmintRender {
     fn transaction(&self, batch: &LedgerBatch, index: usize, frames: &mut Frames) {
         let event = &batch.events[index];
-        let native = event.native.as_ref().and_then(|native| native.get::<native::Transaction>());
-        let (Some(native), Some(hash)) = (native, event.transaction_hash) else { return };
-        let (transaction_id, height) = (Text(hash), batch.ledger.index);
-        let (asset_id, asset_ids) = (&*native.asset_id, &*native.asset_ids);
+        let Some(transaction_id) = accepted(event).map(|hash| written(batch, hash)) else { return };
+        let height = batch.ledger.index;
+        let moved;
+        let (asset_id, asset_ids) = match event.native.as_ref().and_then(|native| native.get::<native::Transaction>()) {
+            Some(native) => (&*native.asset_id, &*native.asset_ids),
+            None => {
+                moved = moved_assets(&batch.events[index..]);
+                (moved.first().map_or("", |id| &**id), &*moved)
+            }
+        };
         match self.form {
             MessageForm::Both => {
                 self.write(frames, &BothMessage { transaction_id, asset_id, asset_ids: List(asset_ids), height })
@@ -91,9 +98,52 @@ impl PlanetmintRender {
     }
 }
 
-/// The application hash after a block; empty where the source tells none.
-pub(super) fn app_hash(batch: &LedgerBatch) -> &str {
-    batch.native.as_ref().and_then(|native| native.get::<native::Block>()).map_or("", |block| &block.app_hash)
+/// The hash of a transaction that happened: other networks tell failed ones, too.
+fn accepted(event: &Event) -> Option<Hash> {
+    match &event.body {
+        Body::Transaction(transaction) if transaction.successful => event.transaction_hash,
+        _ => None,
+    }
+}
+
+/// The assets of the payments of a transaction of another network, each once. The events begin with the transaction's
+/// own, and its payments follow.
+fn moved_assets(events: &[Event]) -> Vec<Arc<str>> {
+    let Some((transaction, rest)) = events.split_first() else { return Vec::new() };
+    let mut seen = HashSet::new();
+    let payments = rest.iter().take_while(|event| event.transaction_hash == transaction.transaction_hash);
+    let assets = payments.filter_map(|event| match &event.body {
+        // Under `native` nobody would know which network's.
+        Body::Payment(payment) if &*payment.asset.id == "native" => Some(&payment.asset.code),
+        Body::Payment(payment) => Some(&payment.asset.id),
+        _ => None,
+    });
+    assets.filter(|id| seen.insert(&**id)).cloned().collect()
+}
+
+/// What stands as a block's hash: the application hash after it, empty where the source tells none; for another
+/// network the ledger's own.
+pub(super) struct BlockHash<'a>(pub &'a LedgerBatch);
+
+impl Serialize for BlockHash<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match (planetmint(self.0), self.0.ledger.hash) {
+            (Some(block), _) => serializer.serialize_str(&block.app_hash),
+            (None, Some(hash)) => written(self.0, hash).serialize(serializer),
+            (None, None) => serializer.serialize_str(""),
+        }
+    }
+}
+
+/// What a block of Planetmint has and no other.
+fn planetmint(batch: &LedgerBatch) -> Option<&native::Block> {
+    batch.native.as_ref()?.get()
+}
+
+/// A hash of a block or in it.
+fn written(batch: &LedgerBatch, hash: Hash) -> Written {
+    let family = if planetmint(batch).is_some() { Family::Planetmint } else { Family::of_network(&batch.network) };
+    Written { hash, family }
 }
 
 /// A block's transactions, by id, as a JSON list.
@@ -101,17 +151,23 @@ pub(super) struct Ids<'a>(pub &'a LedgerBatch);
 
 impl Serialize for Ids<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let transactions = self.0.events.iter().filter(|event| event.kind == EventKind::Transaction);
-        serializer.collect_seq(transactions.filter_map(|event| event.transaction_hash.map(Text)))
+        serializer.collect_seq(self.0.events.iter().filter_map(accepted).map(|hash| written(self.0, hash)))
     }
 }
 
-/// A hash as it is displayed.
-struct Text(Hash);
+/// A hash as its network writes it.
+struct Written {
+    hash: Hash,
+    family: Family,
+}
 
-impl Serialize for Text {
+impl Serialize for Written {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        let Written { hash, family } = self;
+        match family {
+            Family::Xrpl => serializer.serialize_str(&hash.to_string().to_uppercase()),
+            family => serializer.collect_str(&format_args!("{}{hash}", family.hash_prefix())),
+        }
     }
 }
 
@@ -126,7 +182,7 @@ impl Serialize for List<'_> {
 
 #[derive(serde::Serialize)]
 struct BothMessage<'a> {
-    transaction_id: Text,
+    transaction_id: Written,
     asset_id: &'a str,
     asset_ids: List<'a>,
     height: u64,
@@ -134,7 +190,7 @@ struct BothMessage<'a> {
 
 #[derive(serde::Serialize)]
 struct PMessage<'a> {
-    transaction_id: Text,
+    transaction_id: Written,
     asset_id: &'a str,
     height: u64,
 }
@@ -143,13 +199,13 @@ struct PMessage<'a> {
 struct S2Message<'a> {
     height: u64,
     asset_ids: List<'a>,
-    transaction_id: Text,
+    transaction_id: Written,
 }
 
 #[derive(serde::Serialize)]
 struct BlockMessage<'a> {
     height: u64,
-    hash: &'a str,
+    hash: BlockHash<'a>,
     transaction_ids: Ids<'a>,
 }
 

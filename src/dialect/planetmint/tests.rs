@@ -2,7 +2,7 @@ use super::*;
 use crate::broker::{History, Render};
 use crate::dialect::frame::Frames;
 use crate::dialect::{Action, Change, Ending, HttpReply, Input, Output};
-use crate::event::LedgerBatch;
+use crate::event::{Body, Hash, LedgerBatch};
 use crate::source::planetmint::recordings::{self, batch_of};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -11,19 +11,25 @@ use std::time::Instant;
 const ID: &str = "aa00000000000000000000000000000000000000000000000000000000000000";
 const OTHER: &str = "bb00000000000000000000000000000000000000000000000000000000000000";
 
-/// The texts that a stream writes of a block.
+/// The texts that a stream writes of a block, one for each event.
 fn texts(stream: Stream, form: MessageForm, batch: &LedgerBatch) -> Vec<String> {
+    let written = all_texts(stream, form, batch);
+    assert_eq!(written.len(), batch.events.iter().filter(|event| stream.kinds().contains(event.kind)).count());
+    written
+}
+
+/// The same where some events have no text.
+fn all_texts(stream: Stream, form: MessageForm, batch: &LedgerBatch) -> Vec<String> {
     let render = PlanetmintRender { stream, form };
     let wanted = batch.events.iter().enumerate().filter(|(_, event)| render.kinds().contains(event.kind));
     let text = |(index, _)| {
         let mut frames = Frames::default();
         render.event(batch, index, &mut frames);
-        assert_eq!(frames.count(), 1);
-        let bytes = frames.to_bytes();
+        let bytes = (frames.count() > 0).then(|| frames.to_bytes())?;
         let header = if bytes[1] < 126 { 2 } else { 4 };
-        String::from_utf8(bytes[header..].to_vec()).unwrap()
+        Some(String::from_utf8(bytes[header..].to_vec()).unwrap())
     };
-    wanted.map(text).collect()
+    wanted.filter_map(text).collect()
 }
 
 fn mount(config: Value) -> PlanetmintMount {
@@ -117,6 +123,54 @@ fn assets_in_every_form() {
     assert_eq!(texts(Stream::Blocks, MessageForm::Both, &empty), [r#"{"height":8,"hash":"ab","transaction_ids":[]}"#]);
 }
 
+#[actix::test]
+async fn ledgers_of_another_network() {
+    use crate::source::xrpl::recordings;
+    let mut moved = 0;
+    for file in recordings::LEDGERS {
+        let Some(batch) = recordings::batch(file) else { return };
+        let hash = |hash: Option<Hash>| hash.unwrap().to_string().to_uppercase();
+        let mut expected = Vec::new();
+        for event in &batch.events {
+            let Body::Transaction(transaction) = &event.body else { continue };
+            if !transaction.successful {
+                continue;
+            }
+            let mut ids: Vec<&str> = Vec::new();
+            for other in batch.events.iter().filter(|it| it.transaction_hash == event.transaction_hash) {
+                let Body::Payment(payment) = &other.body else { continue };
+                if !ids.contains(&&*payment.asset.id) {
+                    ids.push(&payment.asset.id);
+                }
+            }
+            expected.push(json!({ "transaction_id": hash(event.transaction_hash), "asset_ids": ids,
+                "asset_id": ids.first().copied().unwrap_or_default(), "height": batch.ledger.index }));
+        }
+        let written = all_texts(Stream::Transactions, MessageForm::Both, &batch);
+        let written: Vec<Value> = written.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+        assert_eq!(written, expected, "{file}");
+        moved += expected.iter().filter(|message| message["asset_id"] != "").count();
+        let block: Value = serde_json::from_str(&texts(Stream::Blocks, MessageForm::Both, &batch)[0]).unwrap();
+        let ids: Vec<&Value> = expected.iter().map(|message| &message["transaction_id"]).collect();
+        assert_eq!(
+            block,
+            json!({ "height": batch.ledger.index, "hash": hash(batch.ledger.hash), "transaction_ids": ids })
+        );
+        let Some(id) = ids.first().and_then(|id| id.as_str()) else { continue };
+        // On an EVM chain.
+        let evm = LedgerBatch { network: "evm-137".into(), ..batch.clone() };
+        let written: Value = serde_json::from_str(&all_texts(Stream::Transactions, MessageForm::P, &evm)[0]).unwrap();
+        assert_eq!(written["transaction_id"], format!("0x{}", id.to_lowercase()));
+        // The same by plain HTTP.
+        let mount = mount(json!({ "any_network": true }));
+        assert_eq!(mount.manners().only, None);
+        let path = format!("/api/v1/blocks?transaction_id={id}");
+        let (status, reply) = answer(&mount, &recent(vec![batch.clone()]), "GET", &path).await;
+        assert_eq!((status, &body(&reply)["transaction_ids"]), (200, &block["transaction_ids"]));
+    }
+    assert!(moved > 0);
+}
+
 #[test]
 fn streams_are_where_the_mount_serves_them() {
     let opens = |mount: &PlanetmintMount, below| mount.open(Opening { below, query: "" }).is_some();
@@ -185,6 +239,8 @@ async fn blocks_and_transactions_of_history() {
         let (status, reply) = answer(&mount, &known, "GET", &path).await;
         assert_eq!((status, body(&reply)["metadata"].clone()), (200, json!([1.50])), "{path}");
     }
+    let (status, reply) = answer(&mount, &known, "GET", "/api/v1/blocks/0").await;
+    assert_eq!((status, &*reply.body), (200, &br#"{"app_hash":"","height":0,"transaction_ids":[]}"#[..]));
     let not_found = json!({ "message": "Not found", "status": 404 });
     for path in [
         "/api/v1/blocks/8",
@@ -197,6 +253,8 @@ async fn blocks_and_transactions_of_history() {
     }
     for (method, path, status) in [
         ("GET", "/api/v1/blocks/abc", 404),
+        ("GET", &format!("/api/v1/transactions/{}", ID.to_uppercase()), 404),
+        ("GET", &format!("/api/v1/blocks?transaction_id={}", ID.to_uppercase()), 404),
         ("GET", "/api/v1/blocks/-1", 404),
         ("GET", "/api/v1/blocks/+7", 404),
         ("GET", "/api/v1/blocks/99999999999999999999999", 404),
@@ -274,6 +332,10 @@ fn only_over_one_source_of_its_own_family() {
     let stellar = good.replacen("planetmint_api", "stellar_rpc", 1);
     let told = parse("x.yaml", &stellar).unwrap_err().to_string();
     assert!(told.contains("reads Stellar, and planetmint clients understand Planetmint alone"), "{told}");
+    // Unless that is wished.
+    let wished = good.replace("serve: streams", "serve: streams, any_network: true");
+    let wished = wished.replace("serve: api,", "serve: api, any_network: true,");
+    parse("x.yaml", &wished.replacen("planetmint_api", "stellar_rpc", 1)).unwrap();
     let by_rpc = good.replacen("planetmint_api", "tendermint_rpc", 1);
     parse("x.yaml", &by_rpc).unwrap();
     let two = "sources:\n  other: { type: tendermint_rpc, config: { rpc_url: 'http://a' } }\n";

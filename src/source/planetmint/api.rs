@@ -5,6 +5,7 @@ mod node;
 use super::config::ApiConfig;
 use super::mapping::{self, Origin};
 use super::position::Position;
+use super::transaction;
 use crate::source::settings::{OnGap, StartLedger};
 use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError};
 use futures_util::future::join;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The counter that holds [`Block::digest`] of the last block delivered.
-const DIGEST: &str = "block_digest";
+const DIGEST: &str = "block_ids_digest";
 /// Missing heights passed at a time, once a gap is believed.
 const PASSED: u32 = 100;
 
@@ -87,8 +88,8 @@ impl PlanetmintApi {
 
     async fn open_at(&mut self, checkpoint: Option<Checkpoint>) -> Result<(), SourceError> {
         self.connect()?;
-        let known = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.ledger);
-        self.newest = self.node()?.newest(known).await?;
+        let known = checkpoint.as_ref().map(|checkpoint| checkpoint.ledger);
+        self.newest = self.node()?.newest_after(known, known.unwrap_or(0)).await?;
         self.context.status.notice("this api tells no close times; the time of receiving stands in their place");
         (self.ahead, self.checked, self.missing) = (None, None, None);
         self.digest = checkpoint.as_ref().and_then(|checkpoint| checkpoint.counters.get(DIGEST)).copied();
@@ -135,6 +136,9 @@ impl PlanetmintApi {
             Ok(transactions) => transactions,
             Err(error) => return self.incomplete(height, error),
         };
+        if let Some(unread) = transaction::unread(&transactions, height) {
+            self.context.status.notice(&unread);
+        }
         // A fault there is met again when that block is due.
         self.ahead = ahead.unwrap_or_default();
         self.newest = self.newest.max(height + u64::from(self.ahead.is_some()));
@@ -173,7 +177,7 @@ impl PlanetmintApi {
         if block.digest() != digest {
             let url = node.shown().to_owned();
             self.position.differs(&url, last)?;
-            let newest = self.node()?.newest(last).await?;
+            let newest = self.node()?.newest_after(Some(last), last).await?;
             return self.reset(newest, format!("block {last} is not the one that was delivered"));
         }
         self.position.follows();
@@ -202,7 +206,8 @@ impl PlanetmintApi {
         let was_gap = missing.is_gap;
         let long = missing.asked.elapsed() >= self.config.gap_after.0;
         if long || self.position.is_suspicious() || (missing.passing && due > self.newest) {
-            let newest = self.node()?.newest(due).await?;
+            let last = self.position.last.map(|(last, _)| last);
+            let newest = self.node()?.newest_after(last, due).await?;
             self.newest = newest;
             (missing.asked, missing.is_gap) = (now, newest >= due);
             missing.passing &= missing.is_gap;

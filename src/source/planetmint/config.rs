@@ -66,9 +66,11 @@ settings! {
         pub poll_interval: Time = Time::millis(500),
         /// The chain that the RPC must serve; another chain is refused. Default none: any chain.
         pub chain_id: Option<String>,
-        /// When the RPC no longer keeps the next block: `wait` asks again until it is there, `announce` tells clients
-        /// which are missing and goes on. Default wait: another node may have it.
+        /// When the RPC no longer keeps the next block, or tells what cannot be read: `wait` asks again until it is there,
+        /// `announce` tells clients which are missing and goes on. Default wait: another node may have it.
         pub on_gap: OnGap = OnGap::Wait,
+        /// How long `on_gap: announce` waits for a block that cannot be read to be told better. Default 5m.
+        pub gap_patience: Time = Time::secs(300),
         /// How long an RPC must say that its chain is shorter than ours before that is believed. Default 30s.
         pub reset_after: Time = Time::secs(30),
         /// When the chain is another one than before: `stop` reads nothing more until the process is started again,

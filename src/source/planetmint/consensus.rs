@@ -5,20 +5,21 @@ pub(super) mod rpc;
 use super::config::RpcConfig;
 use super::mapping::{self, Origin};
 use super::position::Position;
-use super::transaction::Transaction;
+use super::transaction::{self, Transaction};
 use crate::event::Hash;
-use crate::source::settings::StartLedger;
+use crate::source::settings::{OnGap, StartLedger};
 use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError, cut};
 use futures_util::future::{join, join3};
 use rpc::{Block, Results};
+use std::cmp::Ordering;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Answers in a row, for each address, that say that the due block is kept no more, before it is given up.
 const LOST_PROBES: usize = 2;
 
-/// Polls for which the newest block may be without results before that is an error: a block is stored a moment before
-/// the application has gone through it.
+/// Polls for which the newest block may be without results, or without its application hash, before that is an error: a
+/// block is stored a moment before the application has gone through it.
 const UNSETTLED: u32 = 10;
 
 /// A consensus RPC, polled.
@@ -38,8 +39,10 @@ pub struct TendermintRpc {
     /// The due block, where it was needed for the one before it.
     ahead: Option<Block>,
     lost_probes: usize,
-    /// Polls in a row that found the newest block without results.
+    /// Polls in a row that found the newest block without results, or the application not past it.
     unsettled: u32,
+    /// The due block if its transactions cannot be told, and since when.
+    incomplete: Option<(u64, Instant)>,
 }
 
 impl TendermintRpc {
@@ -58,6 +61,7 @@ impl TendermintRpc {
             ahead: None,
             lost_probes: 0,
             unsettled: 0,
+            incomplete: None,
         }
     }
 
@@ -145,7 +149,7 @@ impl TendermintRpc {
     }
 
     /// The due block, what became of its transactions, and the application hash after it. `None`: the newest block
-    /// is stored and has no results yet.
+    /// is stored and the application is not through with it yet.
     async fn fetch(&mut self, due: u64) -> Result<Option<(Block, Results, String)>, SourceError> {
         let ahead = self.ahead.take().filter(|block| block.block.header.height.0 == due);
         let (newest, unsettled) = (self.newest, self.unsettled);
@@ -164,38 +168,38 @@ impl TendermintRpc {
             self.ahead = Some(next);
             return Ok(Some((block, results, app_hash)));
         }
-        let info = async {
-            match rpc::ask::<rpc::Info>(rpc, "/abci_info").await {
-                Ok(info) => Ok(Some(info.response)),
-                // A node that does not tell is no reason to stop.
-                Err(SourceError::Rpc { .. } | SourceError::Status { .. }) => Ok(None),
-                Err(error) => Err(error),
-            }
-        };
+        let info = rpc::ask::<rpc::Info>(rpc, "/abci_info");
         let ((block, results), info) = join(join(block, rpc::results(rpc, due)), info).await;
         if matches!(results, Err(SourceError::Rpc { .. })) && unsettled < UNSETTLED {
             self.unsettled = unsettled + 1;
             return Ok(None);
         }
-        let (block, results, info) = (block?, results?, info?);
+        let (block, results) = (block?, results?);
         let told = results.app_hash.as_deref().and_then(rpc::bytes).filter(|bytes| !bytes.is_empty());
         if let Some(bytes) = told {
             return Ok(Some((block, results, rpc::app_hash(bytes))));
         }
-        let app_hash = match info {
-            Some(info) if info.last_block_height.0 == due => {
+        let info = info?.response;
+        let app_hash = match info.last_block_height.0.cmp(&due) {
+            Ordering::Equal => {
                 info.last_block_app_hash.as_deref().and_then(rpc::bytes).map(rpc::app_hash).unwrap_or_default()
             }
             // The chain has moved on meanwhile.
-            Some(info) if info.last_block_height.0 > due => match rpc::block(rpc, due + 1).await {
-                Ok(next) => {
-                    let app_hash = rpc::app_hash_of_hex(&next.block.header.app_hash);
-                    (self.newest, self.ahead) = (due + 1, Some(next));
-                    app_hash
-                }
-                Err(_) => String::new(),
-            },
-            _ => String::new(),
+            Ordering::Greater => {
+                let next = rpc::block(rpc, due + 1).await?;
+                let app_hash = rpc::app_hash_of_hex(&next.block.header.app_hash);
+                (self.newest, self.ahead) = (due + 1, Some(next));
+                app_hash
+            }
+            // Its results are there before the application has committed, and the hash is not.
+            Ordering::Less if unsettled < UNSETTLED => {
+                self.unsettled = unsettled + 1;
+                return Ok(None);
+            }
+            Ordering::Less => {
+                let reason = format!("the application stays at block {}, before {due}", info.last_block_height.0);
+                return Err(self.malformed("/abci_info", &reason));
+            }
         };
         Ok(Some((block, results, app_hash)))
     }
@@ -211,26 +215,16 @@ impl TendermintRpc {
         let parent = header.last_block_id.as_ref().and_then(rpc::hash);
         let time = header.time.parse::<jiff::Timestamp>();
         let time = time.map_err(|error| self.malformed(&path, &error.to_string()))?.as_second();
-        let txs = data.txs.unwrap_or_default();
-        let outcomes = results.txs_results.unwrap_or_default();
-        if txs.len() != outcomes.len() {
-            let reason = format!("{} transactions and {} results", txs.len(), outcomes.len());
-            return Err(self.malformed(&format!("/block_results?height={due}"), &reason));
-        }
-        let mut transactions = Vec::new();
-        let mut rejected = 0;
-        for (at, (raw, outcome)) in txs.iter().zip(&outcomes).enumerate() {
-            // Anybody can get anything into a block; only what the application accepted happened.
-            if outcome.code.is_some_and(|code| code.0 != 0) {
-                rejected += 1;
-                continue;
-            }
-            let text = rpc::bytes(raw).and_then(|bytes| String::from_utf8(bytes).ok());
-            let read = text.ok_or("no text in base64".to_owned()).and_then(|text| Transaction::read(&text));
-            let told = |reason| self.malformed(&path, &format!("transaction {at} is none of Planetmint: {reason}"));
-            transactions.push(read.map_err(told)?);
-        }
         self.check_parent(due, parent)?;
+        let txs = data.txs.unwrap_or_default();
+        let (transactions, rejected) = match self.accepted(due, &txs, &results.txs_results.unwrap_or_default()) {
+            Ok(read) => read,
+            Err(error) => return self.incomplete(due, error),
+        };
+        if let Some(unread) = transaction::unread(&transactions, due) {
+            self.context.status.notice(&unread);
+        }
+        self.incomplete = None;
         let origin = Origin {
             source: self.context.source,
             network: chain,
@@ -247,6 +241,48 @@ impl TendermintRpc {
             rejected,
         };
         Ok(Next::Batch(Box::new(mapping::batch(block, origin))))
+    }
+
+    /// The transactions of a block that the application accepted, and how many it did not.
+    fn accepted(
+        &self,
+        due: u64,
+        txs: &[String],
+        outcomes: &[rpc::TxResult],
+    ) -> Result<(Vec<Transaction>, u32), SourceError> {
+        if txs.len() != outcomes.len() {
+            let reason = format!("{} transactions and {} results", txs.len(), outcomes.len());
+            return Err(self.malformed(&format!("/block_results?height={due}"), &reason));
+        }
+        let (mut transactions, mut rejected) = (Vec::new(), 0);
+        for (at, (raw, outcome)) in txs.iter().zip(outcomes).enumerate() {
+            // Anybody can get anything into a block; only what the application accepted happened.
+            if outcome.code.is_some_and(|code| code.0 != 0) {
+                rejected += 1;
+                continue;
+            }
+            let text = rpc::bytes(raw).and_then(|bytes| String::from_utf8(bytes).ok());
+            let read = text.ok_or("no text in base64".to_owned()).and_then(|text| Transaction::read(&text));
+            let told = |reason| {
+                let reason = format!("transaction {at} is none of Planetmint: {reason}");
+                self.malformed(&format!("/block?height={due}"), &reason)
+            };
+            transactions.push(read.map_err(told)?);
+        }
+        Ok((transactions, rejected))
+    }
+
+    /// A block whose accepted transactions cannot all be told: tried again, and after `gap_patience` left out whole
+    /// where the settings say so.
+    fn incomplete(&mut self, due: u64, error: SourceError) -> Result<Next, SourceError> {
+        let since = self.incomplete.filter(|(height, _)| *height == due).map_or_else(Instant::now, |(_, since)| since);
+        self.incomplete = Some((due, since));
+        // Before the first block nobody waits for one.
+        let patience = if self.position.last.is_some() { self.config.gap_patience.0 } else { Duration::ZERO };
+        if self.config.on_gap == OnGap::Announce && since.elapsed() >= patience {
+            self.position.skip_to(due.saturating_add(1), format!("block {due} cannot be read whole: {error}"));
+        }
+        Err(error)
     }
 
     /// The block must follow the one delivered last. A difference is looked at again; if it stays, the chain is

@@ -11,6 +11,10 @@ use crate::event::{
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Signers that a payment is found under; the transaction is found under all. Thousands of outputs times a thousand
+/// signers would fill the memory.
+const MAX_PAYERS: usize = 32;
+
 /// A block with all its accepted transactions.
 #[derive(Debug)]
 pub struct Block {
@@ -80,7 +84,7 @@ fn now() -> i64 {
 
 /// A transaction's events: itself, then its payments.
 fn append(order: u32, transaction: Transaction, names: &mut Names, events: &mut Vec<Event>) {
-    let Transaction { id, operation, signers, outputs, assets, memo, text } = transaction;
+    let Transaction { id, operation, signers, outputs, assets, memo, text, unread: _ } = transaction;
     let own: Arc<str> = id.to_string().into();
     let signers: Vec<Party> = signers.iter().map(|key| names.party(key)).collect();
     let outputs: Vec<(Vec<Party>, Amount)> = outputs
@@ -96,7 +100,9 @@ fn append(order: u32, transaction: Transaction, names: &mut Names, events: &mut 
     };
     let source_account = signers.first().map_or_else(|| names.nobody(), |signer| signer.name.clone());
     let native = native::Transaction { text, asset_id: asset_id.clone(), asset_ids };
-    let bytes = size_of::<native::Transaction>() + native.text.len() + native.asset_ids.len() * size_of::<Arc<str>>();
+    // The signers are shared by the payments and counted once, here.
+    let texts = native.asset_ids.len() + signers.len();
+    let bytes = size_of::<native::Transaction>() + native.text.len() + texts * size_of::<Arc<str>>();
     events.push(Event {
         id: own.as_ref().into(),
         kind: EventKind::Transaction,
@@ -118,6 +124,7 @@ fn append(order: u32, transaction: Transaction, names: &mut Names, events: &mut 
     let Some(word) = operation.name() else { return };
     // Who creates does not pay: the asset comes from nobody.
     let senders = if operation == Operation::Create { &[][..] } else { &signers };
+    let all_senders: Arc<[Arc<str>]> = senders.iter().map(|sender| sender.name.clone()).collect();
     let asset = names.asset(&asset_id);
     let only_output = outputs.len() == 1;
     for (index, (owners, amount)) in (0..).zip(outputs) {
@@ -131,7 +138,7 @@ fn append(order: u32, transaction: Transaction, names: &mut Names, events: &mut 
             kind: EventKind::Payment,
             place: Place::new(order, EventKind::Payment, index),
             transaction_hash: Some(id),
-            subjects: subjects(senders.iter().chain(&owners)),
+            subjects: subjects(senders.iter().take(MAX_PAYERS).chain(&owners)),
             assets: vec![AssetKeys { keys: vec![asset_id.clone()], amount: Some(amount.clone()) }],
             body: Body::Payment(Box::new(Payment {
                 from: senders.first().map_or_else(|| names.issuance(), |sender| sender.name.clone()),
@@ -142,19 +149,19 @@ fn append(order: u32, transaction: Transaction, names: &mut Names, events: &mut 
                 memo: memo.clone(),
                 operation: Some(word),
             })),
-            native: parties(senders, &owners),
+            native: parties(&all_senders, &owners),
         });
     }
 }
 
 /// Who is in a payment, where its two names do not say it.
-fn parties(senders: &[Party], owners: &[Party]) -> Option<Native> {
+fn parties(senders: &Arc<[Arc<str>]>, owners: &[Party]) -> Option<Native> {
     if senders.len() < 2 && owners.len() < 2 {
         return None;
     }
-    let names = |parties: &[Party]| parties.iter().map(|party| party.name.clone()).collect();
-    let bytes = size_of::<Parties>() + (senders.len() + owners.len()) * size_of::<Arc<str>>();
-    Some(Native::new(Parties { senders: names(senders), owners: names(owners) }, bytes))
+    let bytes = size_of::<Parties>() + owners.len() * size_of::<Arc<str>>();
+    let owners = owners.iter().map(|owner| owner.name.clone()).collect();
+    Some(Native::new(Parties { senders: senders.clone(), owners }, bytes))
 }
 
 /// Keys of the parties, each once.

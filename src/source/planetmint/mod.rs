@@ -29,6 +29,7 @@ pub use api::PlanetmintApi;
 pub use config::{ApiConfig, RpcConfig};
 pub use consensus::TendermintRpc;
 pub use probe::{probe_api, probe_rpc};
+pub(crate) use transaction::id as transaction_id;
 
 /// Who pays in a CREATE, which has no sender. No key reads so.
 pub const ISSUANCE: &str = "issuance";

@@ -26,8 +26,9 @@ pub struct Transaction {
 /// Who is in a payment beside its first sender and its first receiver, with its event; only where there are such.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parties {
-    /// All who sign the inputs; which of them paid which output cannot be told. Empty: issued.
-    pub senders: Box<[Arc<str>]>,
+    /// All who sign the inputs; which of them paid which output cannot be told. Empty: issued. One list for
+    /// all payments of a transaction.
+    pub senders: Arc<[Arc<str>]>,
     /// All who own the output together.
     pub owners: Box<[Arc<str>]>,
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 /// No chain has more blocks: where the search for the newest ends.
 const HIGHEST: u64 = 1 << 40;
+const LATEST: &str = "/api/v1/blocks/latest";
 
 /// A block as either kind of node tells it.
 #[derive(Debug, Deserialize)]
@@ -38,15 +39,20 @@ enum Item {
 
 impl Block {
     /// Stands for the block in a checkpoint: another block has another.
+    ///
+    /// Made of what every node tells alike: the order of members in a whole transaction is each node's own.
     pub fn digest(&self) -> u64 {
         let mut digest = Sha256::new();
         digest.update(self.height.to_be_bytes());
+        // Empty blocks have nothing else.
         digest.update(self.app_hash.as_deref().unwrap_or_default());
-        for id in self.transaction_ids.iter().flatten() {
-            digest.update(id);
-        }
-        for whole in self.transactions.iter().flatten() {
-            digest.update(whole.get());
+        // What has no such id is not delivered.
+        for item in self.items().unwrap_or_default() {
+            let id = match item {
+                Item::Id(id) => Some(id),
+                Item::Whole(whole) => Transaction::read(whole.get()).ok().map(|transaction| transaction.id),
+            };
+            digest.update(id.map(|id| id.0).unwrap_or_default());
         }
         let bytes: [u8; 32] = digest.finalize().into();
         bytes[..8].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
@@ -66,6 +72,13 @@ impl Block {
             (None, None) => Err("has neither transaction_ids nor transactions".to_owned()),
         }
     }
+}
+
+/// What a node says of what it does not have.
+#[derive(Deserialize)]
+struct NotFound {
+    message: String,
+    status: u16,
 }
 
 /// What a path gives.
@@ -122,9 +135,11 @@ impl Node {
         tokio::time::sleep(at - now).await;
         let reply = self.rpc.get(path).await?;
         if reply.status == 404 {
-            // What is not there is told in JSON, what is no path in HTML.
-            let in_json = serde_json::from_slice::<serde_json::Map<_, _>>(&reply.body).is_ok();
-            return Ok(if in_json { Given::NotThere } else { Given::NoPath });
+            // A node tells in its own words what is not there. What is no path comes in HTML, and from a gateway that
+            // knows no such node in whatever it likes.
+            let words = serde_json::from_slice::<NotFound>(&reply.body);
+            let is_told = words.is_ok_and(|words| words.status == 404 && words.message == "Not found");
+            return Ok(if is_told { Given::NotThere } else { Given::NoPath });
         }
         let body = reply.ok(self.shown())?;
         // serde_json stops at a depth of 128 by itself.
@@ -138,16 +153,30 @@ impl Node {
             Given::Found(block) if block.height == height => Ok(Some(block)),
             Given::Found(block) => Err(self.rpc.malformed(&path, format!("block {} came", block.height))),
             Given::NotThere => Ok(None),
-            Given::NoPath => Err(SourceError::Status { url: self.shown().to_owned(), status: 404, retry_after: None }),
+            Given::NoPath => Err(self.no_path()),
         }
+    }
+
+    fn no_path(&self) -> SourceError {
+        SourceError::Status { url: self.shown().to_owned(), status: 404, retry_after: None }
     }
 
     /// The newest height; 0: no block yet. `known` is one that is likely to be near.
     pub async fn newest(&self, known: u64) -> Result<u64, SourceError> {
-        match self.ask::<Block>("/api/v1/blocks/latest").await? {
+        match self.ask::<Block>(LATEST).await? {
             Given::Found(block) => Ok(block.height),
             Given::NotThere => Ok(0),
             Given::NoPath => self.search_newest(known).await,
+        }
+    }
+
+    /// The same where a block was delivered: a node without any is none to learn from.
+    pub async fn newest_after(&self, last: Option<u64>, known: u64) -> Result<u64, SourceError> {
+        match (self.newest(known).await?, last) {
+            (0, Some(last)) => {
+                Err(self.rpc.malformed(LATEST, format!("the node has no block, and {last} was delivered")))
+            }
+            (newest, _) => Ok(newest),
         }
     }
 
@@ -200,7 +229,8 @@ impl Node {
                 match self.ask::<Box<RawValue>>(&path).await? {
                     Given::Found(whole) => (path, whole, Some(id)),
                     // A block is written after its transactions, so this is rare and passes.
-                    Given::NotThere | Given::NoPath => {
+                    Given::NoPath => return Err(self.no_path()),
+                    Given::NotThere => {
                         return Err(self.rpc.malformed(&path, "a block names it and it is not there".to_owned()));
                     }
                 }

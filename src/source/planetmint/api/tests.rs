@@ -285,6 +285,73 @@ async fn a_shorter_chain_is_another_one() {
 }
 
 #[actix::test]
+async fn a_gateway_and_an_empty_node_are_no_new_chain() {
+    let network = network(1, 3);
+    let node = Node::of(&network);
+    let url = Node::serve(&node).await;
+    let mut ledger = opened(ApiConfig { on_reset: OnReset::Continue, ..config(&url) }, None).await;
+    read(&mut ledger, 3).await;
+    let checkpoint =
+        Checkpoint { network: "planetmint".into(), epoch: 0, ledger: 3, hash: None, counters: ledger.counters() };
+    for (body, kind) in [
+        (json!({ "message": "no Route matched with those values" }), "http_status"),
+        (json!({ "message": "Not found", "status": 503 }), "http_status"),
+        (json!({ "message": "Block not found", "status": 404 }), "http_status"),
+        (json!({}), "http_status"),
+        // As a node without blocks says it.
+        (json!({ "message": "Not found", "status": 404 }), "malformed"),
+    ] {
+        let told = body.clone();
+        node.lock().unwrap().answer = Box::new(move |_| (404, told.clone()));
+        let mut kinds = Vec::new();
+        for _ in 0..6 {
+            kinds.push(poll(&mut ledger).await.unwrap_err());
+        }
+        assert!(kinds.contains(&kind) && kinds.iter().all(|it| [kind, "not yet"].contains(it)), "{body}: {kinds:?}");
+        let mut again = PlanetmintApi::new(config(&url), Context { source: 3, status: SourceStatus::new(3, "test") });
+        assert_eq!(again.open(Some(checkpoint.clone())).await.unwrap_err().kind(), kind, "{body}");
+    }
+    node.lock().unwrap().answer = Box::new(answers_of(&network));
+    network.close_next(1_700_000_100);
+    let next = read(&mut ledger, 1).await.remove(0);
+    assert_eq!((next.ledger.index, next.continuity, next.epoch), (4, None, 0));
+}
+
+#[actix::test]
+async fn a_gateway_hides_no_transaction() {
+    let network = network(1, 1);
+    let node = Node::of(&network);
+    let url = Node::serve(&node).await;
+    let mut ledger = opened(ApiConfig { on_gap: OnGap::Announce, ..config(&url) }, None).await;
+    let real = answers_of(&network);
+    node.lock().unwrap().answer =
+        Box::new(
+            move |path| {
+                if path.contains("/transactions/") { (404, json!({ "message": "no route" })) } else { real(path) }
+            },
+        );
+    for _ in 0..3 {
+        assert_eq!(poll(&mut ledger).await.unwrap_err(), "http_status");
+    }
+    node.lock().unwrap().answer = Box::new(answers_of(&network));
+    assert_eq!(read(&mut ledger, 1).await[0].ledger.index, 1);
+}
+
+#[test]
+fn the_same_block_by_any_node() {
+    let id = "a".repeat(64);
+    let digest = |text: String| serde_json::from_str::<Block>(&text).unwrap().digest();
+    let whole = |transaction: String| digest(format!(r#"{{"height":7,"transactions":[{transaction}]}}"#));
+    let one = whole(format!(r#"{{"id":"{id}","operation":"VOTE"}}"#));
+    assert_eq!(one, whole(format!(r#"{{ "operation": "VOTE", "id": "{id}" }}"#)));
+    assert_eq!(one, digest(format!(r#"{{"transaction_ids":["{id}"],"height":7,"app_hash":""}}"#)));
+    assert_ne!(one, digest(format!(r#"{{"transaction_ids":["{id}"],"height":8}}"#)));
+    assert_ne!(one, whole(format!(r#"{{"id":"{}","operation":"VOTE"}}"#, "b".repeat(64))));
+    let empty = |app_hash: &str| digest(format!(r#"{{"transaction_ids":[],"height":7,"app_hash":"{app_hash}"}}"#));
+    assert_ne!(empty("aa"), empty("bb"));
+}
+
+#[actix::test]
 async fn another_chain_is_known_by_the_last_block() {
     let (old, new) = (network(1, 5), network(2, 9));
     let node = Node::of(&old);

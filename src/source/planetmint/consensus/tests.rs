@@ -162,6 +162,66 @@ async fn the_newest_block_may_lack_its_results_for_a_moment() {
 }
 
 #[actix::test]
+async fn the_application_may_not_have_committed_the_newest_block() {
+    let network = network(1, 1, 1000);
+    let (script, url) = scripted(&network).await;
+    let mut ledger = opened(config(&url)).await;
+    let answer = |height: Value| json!({ "result": { "response": { "last_block_height": height } } });
+    let say = |value: Value| script.lock().unwrap().instead.insert("/abci_info".to_owned(), value);
+    for round in 0..UNSETTLED {
+        say(if round % 2 == 0 { answer(json!("0")) } else { json!({ "result": { "response": {} } }) });
+        assert_eq!(poll(&mut ledger).await.unwrap_err(), "not yet");
+    }
+    assert_eq!(poll(&mut ledger).await.unwrap_err(), "malformed");
+    say(json!({ "error": { "code": -32603, "message": "down" } }));
+    assert_eq!(poll(&mut ledger).await.unwrap_err(), "rpc");
+    // It says that the chain went on, and the rpc has no such block.
+    say(answer(json!("2")));
+    assert_eq!(poll(&mut ledger).await.unwrap_err(), "rpc");
+    script.lock().unwrap().instead.clear();
+    let batch = poll(&mut ledger).await.unwrap();
+    assert!(batch.ledger.index == 1 && !app_hash(&batch).is_empty());
+}
+
+#[actix::test]
+async fn a_block_that_cannot_be_told_is_announced_where_that_is_wished() {
+    let network = network(1, 3, 1000);
+    let (script, url) = scripted(&network).await;
+    let id = "a".repeat(64);
+    let answer = |path: &str| -> Value { serde_json::from_str(&network.answer("GET", path, b"").body).unwrap() };
+    let put = |height: u64, text: &str| {
+        use base64::Engine;
+        let (block, results) = (format!("/block?height={height}"), format!("/block_results?height={height}"));
+        let (mut changed, mut outcomes) = (answer(&block), answer(&results));
+        changed["result"]["block"]["data"]["txs"] =
+            json!([base64::engine::general_purpose::STANDARD.encode(text.as_bytes())]);
+        outcomes["result"]["txs_results"] = json!([{}]);
+        script.lock().unwrap().instead.extend([(block, changed), (results, outcomes)]);
+    };
+    // Nobody can read the second, and of the third only the id.
+    put(2, "foo=bar");
+    put(3, &json!({ "id": id, "operation": 7 }).to_string());
+    for (on_gap, patience) in
+        [(OnGap::Announce, Time::millis(1)), (OnGap::Announce, Time::secs(600)), (OnGap::Wait, Time::millis(1))]
+    {
+        let mut ledger = opened(RpcConfig { on_gap, gap_patience: patience, ..config(&url) }).await;
+        assert_eq!(poll(&mut ledger).await.unwrap().ledger.index, 1);
+        assert_eq!(poll(&mut ledger).await.unwrap_err(), "malformed");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        assert_eq!(poll(&mut ledger).await.unwrap_err(), "malformed");
+        let next = poll(&mut ledger).await;
+        if on_gap == OnGap::Wait || patience != Time::millis(1) {
+            assert_eq!((next.unwrap_err(), ledger.due()), ("malformed", Some(2)));
+            continue;
+        }
+        let next = next.unwrap();
+        let gap = next.continuity.unwrap();
+        assert_eq!((gap.kind, gap.from_ledger, gap.to_ledger, next.ledger.index), (ContinuityKind::Gap, 2, 2, 3));
+        assert_eq!((next.events.len(), &*next.events[1].id), (2, &*id));
+    }
+}
+
+#[actix::test]
 async fn what_is_no_longer_kept() {
     let network = network(1, 5, 10);
     let (_, url) = scripted(&network).await;

@@ -1,5 +1,6 @@
 use super::*;
 use crate::source::planetmint::recordings::{batch_of, batches};
+use crate::source::planetmint::transaction;
 use serde_json::{Value, json};
 
 const ID: &str = "aa00000000000000000000000000000000000000000000000000000000000000";
@@ -19,6 +20,10 @@ fn events(transaction: Value) -> Vec<Event> {
 
 /// `from to amount asset index` of each payment.
 fn payments(transaction: Value) -> Vec<String> {
+    payments_of(events(transaction))
+}
+
+fn payments_of(events: Vec<Event>) -> Vec<String> {
     let told = |event: Event| match event.body {
         Body::Payment(payment) => Some(format!(
             "{} {} {} {} {}",
@@ -30,7 +35,7 @@ fn payments(transaction: Value) -> Vec<String> {
         )),
         _ => None,
     };
-    events(transaction).into_iter().filter_map(told).collect()
+    events.into_iter().filter_map(told).collect()
 }
 
 fn native(event: &Event) -> &native::Transaction {
@@ -120,28 +125,82 @@ fn who_is_found() {
 fn what_is_no_transaction_is_refused() {
     let good = transaction("TRANSFER", &[&["A"]], &[(&["B"], "4")], json!([{ "id": OTHER }]));
     let read = |value: &Value| Transaction::read(&value.to_string());
-    assert!(read(&good).is_ok());
+    assert!(read(&good).unwrap().unread.is_none());
     let changed = |pointer: &str, to: Value| {
         let mut value = good.clone();
         *value.pointer_mut(pointer).unwrap() = to;
-        read(&value).unwrap_err()
+        value
     };
     for id in ["", "aa", "../../../../etc", &ID.to_uppercase(), &"é".repeat(32)] {
-        assert!(changed("/id", json!(id)).contains("64 lower-case hex"), "{id}");
+        assert!(read(&changed("/id", json!(id))).unwrap_err().contains("64 lower-case hex"), "{id}");
     }
-    for amount in [json!("-1"), json!("1.5"), json!("1e3"), json!(""), json!("9".repeat(500)), json!(4), json!(null)] {
-        changed("/outputs/0/amount", amount);
-    }
-    changed("/operation", json!(1));
-    changed("/outputs", json!({}));
-    changed("/inputs/0/owners_before", json!("A"));
     for text in ["", "null", "[]", "{", "{}", "\u{0}", "<html>"] {
         assert!(Transaction::read(text).is_err(), "{text}");
     }
     // As deep as anybody likes, where it is not looked at.
     let mut deep = good.to_string();
     deep.insert_str(1, &format!("\"x\":{}1{},", "[".repeat(100_000), "]".repeat(100_000)));
-    assert!(Transaction::read(&deep).is_ok());
+    assert!(Transaction::read(&deep).unwrap().unread.is_none());
+    // What was accepted and cannot be read is told, with nothing else.
+    let mut unread: Vec<Value> = ["-1", "1.5", "1e3", "", &"9".repeat(500)]
+        .iter()
+        .map(|amount| json!(amount))
+        .chain([json!(4), json!(null)])
+        .map(|amount| changed("/outputs/0/amount", amount))
+        .collect();
+    unread.push(changed("/operation", json!(1)));
+    unread.push(changed("/outputs", json!({})));
+    unread.push(changed("/inputs/0/owners_before", json!("A")));
+    unread.push(changed("/inputs/0/owners_before", json!(["A".repeat(257)])));
+    unread.push(changed("/assets/0/id", json!("A".repeat(257))));
+    for value in unread {
+        let text = value.to_string();
+        let told = events(value);
+        assert_eq!(
+            (told.len(), &*told[0].id, &*native(&told[0]).asset_id, &*native(&told[0]).text),
+            (1, ID, ID, &*text)
+        );
+        assert!(told[0].subjects.is_empty());
+        let read = Transaction::read(&text).unwrap();
+        let warning = transaction::unread(&[read], 7).unwrap();
+        assert!(warning.contains(ID) && warning.contains("block 7"), "{warning}");
+    }
+}
+
+#[test]
+fn what_the_networks_own_readers_take() {
+    let mut odd = transaction("TRANSFER", &[&["A"]], &[(&["B"], "4"), (&["C"], "5")], json!([{ "id": OTHER }]));
+    odd["outputs"][1]["public_keys"] = Value::Null;
+    odd["inputs"][0]["owners_before"] = Value::Null;
+    odd["metadata"] = json!("m".repeat(2000));
+    let told = events(odd);
+    assert_eq!(told.len(), 2);
+    let Body::Payment(payment) = &told[1].body else { panic!() };
+    assert_eq!((&*payment.from, &*payment.to, &payment.memo), (ISSUANCE, "B", &None));
+    // Of doubled members the last counts.
+    let doubled = format!(
+        r#"{{"id":"x","operation":"VOTE","outputs":1,"asset":{{"id":"x","id":"{OTHER}"}},"assets":null,
+            "outputs":[{{"amount":1,"public_keys":7,"amount":"4","public_keys":["B"]}}],
+            "inputs":[{{"owners_before":["X"],"owners_before":["A"]}}],"operation":"TRANSFER","id":"{ID}"}}"#
+    );
+    assert_eq!(payments_of(batch_of(7, "", [doubled]).events.split_off(1)), ["A B 4 bb 0"]);
+}
+
+#[test]
+fn one_large_transaction_stays_small() {
+    let owners: Vec<String> = (0..1500).map(|owner| format!("{owner:044}")).collect();
+    let inputs: Vec<Value> = owners.iter().map(|owner| json!({ "owners_before": [owner] })).collect();
+    let outputs: Vec<Value> = (0..20_000).map(|_| json!({ "public_keys": ["B"], "amount": "1" })).collect();
+    let memo = "m".repeat(500_000);
+    let text = json!({ "id": ID, "operation": "TRANSFER", "inputs": inputs, "outputs": outputs, "metadata": memo,
+        "assets": [{ "id": OTHER }] });
+    let batch = batch_of(7, "", [text.to_string()]);
+    assert_eq!((batch.events.len(), batch.events[1].subjects.len()), (20_002, 1001));
+    let parties = |event: &Event| event.native.as_ref().unwrap().get::<Parties>().unwrap().senders.clone();
+    let (first, last) = (&batch.events[2], &batch.events[20_001]);
+    assert!(Arc::ptr_eq(&parties(first), &parties(last)) && parties(first).len() == 1000);
+    assert_eq!(last.subjects.len(), MAX_PAYERS + 1);
+    assert!(batch.weight() < 120 << 20, "{} bytes", batch.weight());
 }
 
 #[test]
