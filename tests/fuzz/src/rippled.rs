@@ -34,6 +34,7 @@ struct Conversation {
     session: Box<dyn Dialect>,
     values_per_session: usize,
     now: Duration,
+    alarm: Option<Duration>,
     waiting: VecDeque<Waiting>,
     held: bool,
     calls: BTreeSet<u32>,
@@ -57,6 +58,7 @@ pub fn run(data: &[u8]) {
         session: mount.open(Opening { below: "", query: "" }).expect("at the path itself"),
         values_per_session,
         now: Duration::ZERO,
+        alarm: None,
         waiting: VecDeque::new(),
         held: false,
         calls: BTreeSet::new(),
@@ -107,7 +109,7 @@ impl Conversation {
             b"-->b" => self.said(Input::Binary(rest)),
             b"!too_big" => self.said(Input::TooBig { size: MANNERS.max_message as u64 + 1 }),
             b"~" => self.now += text.parse::<Time>().map_or(Duration::ZERO, |time| time.0.min(LONGEST)),
-            b"!alarm" => self.feed(Input::Alarm),
+            b"!alarm" => self.ring(),
             b"!applied" => self.apply(),
             b"!held" => self.hold(),
             b"!answered" => {
@@ -161,6 +163,14 @@ impl Conversation {
         }
     }
 
+    /// The time comes that the session has asked for, if it has.
+    fn ring(&mut self) {
+        if let Some(at) = self.alarm.take() {
+            self.now = self.now.max(at);
+            self.feed(Input::Alarm);
+        }
+    }
+
     /// Everything that is under way comes to its end, and every message has had its answer.
     fn finish(&mut self) {
         while !self.closed && (self.held || !self.waiting.is_empty() || !self.calls.is_empty()) {
@@ -169,7 +179,8 @@ impl Conversation {
             let call = self.calls.first().copied();
             call.into_iter().for_each(|call| self.answer(&call.to_string(), Err(CallError::Busy)));
             if self.held {
-                self.feed(Input::Alarm);
+                assert!(self.alarm.is_some(), "a held session always waits for a time");
+                self.ring();
             }
         }
         assert!(self.closed || self.said == self.answered, "{} messages, {} answers", self.said, self.answered);
@@ -201,7 +212,7 @@ impl Conversation {
                     self.feed(Input::Applied);
                 }
                 Action::Call(call) => assert!(self.calls.insert(call.number), "two calls of one number"),
-                Action::Alarm(_) => {}
+                Action::Alarm(at) => self.alarm = at,
                 Action::Close { code, reason } => {
                     assert!((1000..5000).contains(&code) && reason.len() <= 123);
                     self.closed = true;
