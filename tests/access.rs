@@ -1,13 +1,11 @@
 //! Who may connect: tokens, origins, addresses; and what those get who may not.
 
-mod common;
-
-use common::client::{Client, Got};
-use common::http::{Answer, get};
-use common::raw::{REQUEST, Raw, TEXT};
-use common::server::{Devnet, Process, Server, path, settings, settings_of};
-use common::tls::{certificate, with_tls};
-use common::{PATIENCE, pause, wait_until};
+use crate::common::client::{Client, Got};
+use crate::common::http::{Answer, get};
+use crate::common::raw::{REQUEST, Raw, TEXT};
+use crate::common::server::{Devnet, Process, Server, path, settings, settings_of};
+use crate::common::tls::{certificate, with_tls};
+use crate::common::{PATIENCE, pause, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::io::Read;
@@ -71,7 +69,7 @@ async fn a_token_opens_the_door_until_it_is_taken_back() {
         (query.as_str(), vec![]),
     ] {
         let mut client = connect(server.clients, uri, &headers).await.expect("the token is good");
-        assert_eq!(client.next().await, Got::Text(common::client::WELCOME.to_owned()));
+        assert_eq!(client.next().await, Got::Text(crate::common::client::WELCOME.to_owned()));
         client.registered(&json!({}), &mut Vec::new()).await;
         first.push(client);
     }
@@ -252,7 +250,7 @@ fn connections_wait_while_too_many_ask_for_nothing() {
     let mut late = Raw::dial(server.clients);
     late.send(REQUEST.as_bytes());
     assert_eq!(late.head().status, 101);
-    assert_eq!(late.next_of(TEXT).text(), common::client::WELCOME);
+    assert_eq!(late.next_of(TEXT).text(), crate::common::client::WELCOME);
     drop(open);
 }
 

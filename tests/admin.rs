@@ -1,13 +1,11 @@
 //! What operators see: how the sources are, who is slow, when ledgers went round, and why the server
 //! is not ready when its disk fails.
 
-mod common;
-
-use common::client::Client;
-use common::http;
-use common::raw::Raw;
-use common::server::{Devnet, Server, checkpoint_file, path, settings};
-use common::wait_until;
+use crate::common::client::Client;
+use crate::common::http;
+use crate::common::raw::Raw;
+use crate::common::server::{Devnet, Server, checkpoint_file, path, settings};
+use crate::common::wait_until;
 use serde_json::{Value, json};
 
 fn get(server: &Server, path: &str) -> Value {

@@ -5,11 +5,9 @@
 //! One client takes everything. What the others get is judged by it, event by event and byte by
 //! byte, with filters that are matched the plain way.
 
-mod common;
-
-use common::client::{Client, Got, Head};
-use common::server::{Devnet, Server, settings_with};
-use common::{PATIENCE, filter, seed};
+use crate::common::client::{Client, Got, Head};
+use crate::common::server::{Devnet, Server, settings_with};
+use crate::common::{PATIENCE, filter, seed};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
@@ -112,7 +110,7 @@ async fn visitor(name: String, address: SocketAddr, rpc: SocketAddr, seed: u64, 
     sleep(Duration::from_millis(random.random_range(0..3000))).await;
     let before = last_ledger(&stream);
     let mut client = Client::connect(address).await;
-    let after = common::http::rpc(rpc, "getHealth", json!(null))["latestLedger"].as_u64().unwrap();
+    let after = crate::common::http::rpc(rpc, "getHealth", json!(null))["latestLedger"].as_u64().unwrap();
     sleep(Duration::from_millis(random.random_range(0..2000))).await;
 
     let mut segments: Vec<Segment> = Vec::new();
@@ -324,7 +322,7 @@ async fn a_crowd_changes_while_a_ledger_goes_round() {
     const CROWD: usize = 1300;
     let seed = seed();
     eprintln!("LEDGERCAST_SEED={seed}");
-    common::raise_open_files();
+    crate::common::raise_open_files();
     let devnet = Devnet::start("4", 12);
     let server = Server::start(&settings_with(devnet.address, "{ max_queue_size: 10000 }", "workers: 1"));
     server.wait_ready();
@@ -367,5 +365,5 @@ async fn a_crowd_changes_while_a_ledger_goes_round() {
         }
     }
     assert!(ledgers > CROWD * 3, "{ledgers}");
-    common::wait_until("every session ends", || server.sessions() == 0);
+    crate::common::wait_until("every session ends", || server.sessions() == 0);
 }

@@ -1,12 +1,10 @@
 //! Attacks by frames: clients shake hands well and then do their worst. Nobody else notices, and
 //! nothing stays.
 
-mod common;
-
-use common::attack::{Scene, crowd, flood, garbage, reset};
-use common::raw::{BINARY, CLOSE, FIN, PING, PONG, Raw, TEXT, close, frame, header};
-use common::server::Server;
-use common::{PATIENCE, wait_until};
+use crate::common::attack::{Scene, crowd, flood, garbage, reset};
+use crate::common::raw::{BINARY, CLOSE, FIN, PING, PONG, Raw, TEXT, close, frame, header};
+use crate::common::server::Server;
+use crate::common::{PATIENCE, wait_until};
 use rand::{Rng, RngExt};
 use std::time::Duration;
 
@@ -158,7 +156,7 @@ fn pings_below_the_limit_by_clients_that_do_not_read() {
             for raw in &mut raws {
                 raw.try_send(&frame(FIN | PING, &[b'p'; 125]).repeat(4));
             }
-            common::pause(Duration::from_millis(100));
+            crate::common::pause(Duration::from_millis(100));
         }
     });
 }

@@ -1,12 +1,10 @@
 //! Attacks before a WebSocket is open: connections that ask for nothing, slowly, too much, or are reset.
 
-mod common;
-
-use common::attack::{Scene, crowd, flood, garbage, reset};
-use common::raw::{FIN, REQUEST, Raw, TEXT, frame};
-use common::reader::wait_at_most;
-use common::server::Server;
-use common::{PATIENCE, pause};
+use crate::common::attack::{Scene, crowd, flood, garbage, reset};
+use crate::common::raw::{FIN, REQUEST, Raw, TEXT, frame};
+use crate::common::reader::wait_at_most;
+use crate::common::server::Server;
+use crate::common::{PATIENCE, pause};
 use rand::RngExt;
 use std::io::Read;
 use std::time::{Duration, Instant};

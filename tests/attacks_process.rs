@@ -1,13 +1,11 @@
 //! What befalls the whole process: a session that panics, hardly any descriptors, a clock that is set.
 
-mod common;
-
-use common::attack::{Scene, cpu_share, small_history};
-use common::client::WELCOME;
-use common::http::get;
-use common::raw::{FIN, REQUEST, Raw, TEXT, frame};
-use common::server::{Devnet, Process, Server, path, program, settings};
-use common::{pause, wait_until};
+use crate::common::attack::{Scene, cpu_share, small_history};
+use crate::common::client::WELCOME;
+use crate::common::http::get;
+use crate::common::raw::{FIN, REQUEST, Raw, TEXT, frame};
+use crate::common::server::{Devnet, Process, Server, path, program, settings};
+use crate::common::{pause, wait_until};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,11 +1,9 @@
 //! Attacks by registration: hostile JSON, floods of filters, and everybody at once.
 
-mod common;
-
-use common::attack::{Scene, crowd, flood};
-use common::client::WELCOME;
-use common::raw::{BINARY, CLOSE, FIN, REQUEST, Raw, TEXT, frame};
-use common::reader::wait_at_most;
+use crate::common::attack::{Scene, crowd, flood};
+use crate::common::client::WELCOME;
+use crate::common::raw::{BINARY, CLOSE, FIN, REQUEST, Raw, TEXT, frame};
+use crate::common::reader::wait_at_most;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -233,8 +231,8 @@ fn more_registrations_than_are_allowed() {
         crowd(12, 1, |client, _| {
             let register = frame(FIN | TEXT, &with(r#"{"types":["none of these"]}"#)).repeat(100);
             let mut raw = if client % 2 == 0 { Raw::open(server.clients) } else { Raw::open_small(server.clients) };
-            flood(&mut raw, &register, common::PATIENCE);
-            while let Some(frame) = raw.next_within(common::PATIENCE) {
+            flood(&mut raw, &register, crate::common::PATIENCE);
+            while let Some(frame) = raw.next_within(crate::common::PATIENCE) {
                 assert!(frame.opcode != CLOSE || frame.code() == Some(1008), "{frame:?}");
             }
         });

@@ -1,12 +1,10 @@
 //! Attacks over TLS, beside clients of a plain listener of the same process.
 
-mod common;
-
-use common::attack::{Scene, crowd, garbage, reset, small_history};
-use common::raw::{FIN, PING, REQUEST, Raw, TEXT, frame};
-use common::server::{Devnet, Server, settings};
-use common::tls::{certificate, localhost, trusting, with_tls};
-use common::{PATIENCE, pause};
+use crate::common::attack::{Scene, crowd, garbage, reset, small_history};
+use crate::common::raw::{FIN, PING, REQUEST, Raw, TEXT, frame};
+use crate::common::server::{Devnet, Server, settings};
+use crate::common::tls::{certificate, localhost, trusting, with_tls};
+use crate::common::{PATIENCE, pause};
 use rand::RngExt;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use std::io::{Read, Write};

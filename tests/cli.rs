@@ -1,8 +1,6 @@
 //! What people see on the command line: texts, exit codes, and errors that name the remedy.
 
-mod common;
-
-use common::server::{Devnet, Process, path, program};
+use crate::common::server::{Devnet, Process, path, program};
 use serde_json::{Value, json};
 use std::net::TcpListener;
 
@@ -68,7 +66,7 @@ fn sources_are_asked_when_that_is_wished() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("online.yaml");
     let check = |addresses: &str, more: &str| {
-        let settings = common::server::settings(devnet.address, "")
+        let settings = crate::common::server::settings(devnet.address, "")
             .replace("rpc_url:", "rpc_urls:")
             .replace(&format!("'http://{}'", devnet.address), &format!("[{addresses}], {more}"));
         std::fs::write(&file, settings).unwrap();
@@ -113,7 +111,7 @@ fn a_taken_port_names_the_remedy() {
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("taken.yaml");
-    let text = common::server::settings("127.0.0.1:9".parse().unwrap(), "")
+    let text = crate::common::server::settings("127.0.0.1:9".parse().unwrap(), "")
         .replace("bind: 127.0.0.1:0\n", &format!("bind: {address}\n"));
     std::fs::write(&file, text).unwrap();
     let (code, _, error) = run(&["serve", "--config", path(&file)]);
@@ -131,8 +129,8 @@ fn a_taken_port_names_the_remedy() {
 
 #[test]
 fn two_demos_can_run_side_by_side() {
-    let one = common::server::Server::demo("1", 20);
-    let other = common::server::Server::demo("1", 20);
+    let one = crate::common::server::Server::demo("1", 20);
+    let other = crate::common::server::Server::demo("1", 20);
     one.wait_ready();
     other.wait_ready();
     assert_ne!(one.clients, other.clients);
@@ -164,5 +162,5 @@ fn the_devnet_alone_is_a_stellar_rpc() {
     devnet.process.signal(rustix::process::Signal::TERM);
     assert_eq!(devnet.process.wait().code(), Some(0));
     let again = Process::start(&["devnet", "--listen", &devnet.address.to_string()]);
-    common::wait_until("its port is free at once", || again.stdout().contains("Stellar RPC at"));
+    crate::common::wait_until("its port is free at once", || again.stdout().contains("Stellar RPC at"));
 }

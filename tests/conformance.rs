@@ -4,11 +4,7 @@
 //! itself runs in `tests/autobahn/run.sh`. Here every case is sent in one piece, frame by frame and
 //! byte by byte.
 
-mod common;
-#[path = "echo/mod.rs"]
-mod echo;
-
-use common::raw::{BINARY, CLOSE, FIN, Frame, PING, PONG, REQUEST, Raw, TEXT, close, frame};
+use crate::common::raw::{BINARY, CLOSE, FIN, Frame, PING, PONG, REQUEST, Raw, TEXT, close, frame};
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
@@ -19,7 +15,7 @@ static SERVER: LazyLock<SocketAddr> = LazyLock::new(|| {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         actix::System::new().block_on(async {
-            let server = echo::start(([127, 0, 0, 1], 0).into()).expect("a free port");
+            let server = crate::echo::start(([127, 0, 0, 1], 0).into()).expect("a free port");
             sender.send(server.listening[0]).unwrap();
             std::future::pending::<()>().await;
         });

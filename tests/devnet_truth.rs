@@ -1,9 +1,7 @@
 //! What a client that takes everything gets is what the RPC says of the same ledgers.
 
-mod common;
-
-use common::client::Client;
-use common::server::{Devnet, Server, settings};
+use crate::common::client::Client;
+use crate::common::server::{Devnet, Server, settings};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 

@@ -1,18 +1,14 @@
 //! The embedded EVM chain through the whole server: across its reorganisations a client gets exactly what the chain
 //! says in the end, each thing once and in order.
 
-mod common;
-#[path = "common/vigil.rs"]
-mod vigil;
-
-use common::reader::{Ledger, wait_at_most};
-use common::server::Server;
+use crate::common::reader::{Ledger, wait_at_most};
+use crate::common::server::Server;
+use crate::common::vigil::Watcher;
 use ledgercast::devnet::evm::{CHAIN_ID, Contract, deployer};
 use ledgercast::devnet::{Face, Settings};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::Duration;
-use vigil::Watcher;
 
 const BLOCKS: u64 = 150;
 /// Longer than they take to be made.
@@ -24,7 +20,8 @@ fn number(text: &Value) -> u64 {
 
 #[test]
 fn a_client_gets_what_the_chain_says_in_the_end() {
-    let settings = Settings { face: Face::Evm, seed: common::seed(), events_per_ledger: 40, ..Settings::default() };
+    let settings =
+        Settings { face: Face::Evm, seed: crate::common::seed(), events_per_ledger: 40, ..Settings::default() };
     println!("LEDGERCAST_SEED={}", settings.seed);
     let chain = Ledger::start(20, settings);
     let contracts: Vec<Value> = Contract::ALL

@@ -2,13 +2,11 @@
 //! a server whose node never fails; what cannot be had any more is told; and faults are counted by
 //! what they are.
 
-mod common;
-
-use common::client::{Head, is_a_row};
-use common::faulty_rpc::{Fault, FaultyRpc};
-use common::reader::{Ledger, Reader, wait_at_most};
-use common::server::Server;
-use common::{pause, seed, wait_until};
+use crate::common::client::{Head, is_a_row};
+use crate::common::faulty_rpc::{Fault, FaultyRpc};
+use crate::common::reader::{Ledger, Reader, wait_at_most};
+use crate::common::server::Server;
+use crate::common::{pause, seed, wait_until};
 use ledgercast::devnet;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;

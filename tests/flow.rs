@@ -1,11 +1,9 @@
 //! Flow's promises that need a whole server and more than one plain ledger: a break in the row is
 //! told to everybody, and networks can be told apart.
 
-mod common;
-
-use common::client::{Client, Head};
-use common::raw::{REQUEST, Raw, TEXT};
-use common::server::{Devnet, Server, settings_with};
+use crate::common::client::{Client, Head};
+use crate::common::raw::{REQUEST, Raw, TEXT};
+use crate::common::server::{Devnet, Server, settings_with};
 use ledgercast::devnet;
 use rustix::process::Signal;
 use serde_json::{Value, json};

@@ -2,9 +2,7 @@
 //! comes twice, and answers come in the order of their requests. The dialect here is the test's own, on the real
 //! transport, so that each step can be brought about by a message.
 
-mod common;
-
-use common::client::{Client, Head};
+use crate::common::client::{Client, Head};
 use ledgercast::broker::{Clause, Renderings, Subscription};
 use ledgercast::config::{Bind, Config, Listener, Mount as MountSettings, SourceConfig, Sources};
 use ledgercast::devnet::{self, Settings};

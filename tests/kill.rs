@@ -2,13 +2,11 @@
 //! with the ledger after the checkpoint. So of all ledgers after the first that was posted none is
 //! skipped, and what comes twice is only what was delivered and not yet kept, in the same bytes.
 
-mod common;
-
-use common::client::{Head, is_a_row};
-use common::faulty_rpc::FaultyRpc;
-use common::reader::{Ledger, Reader};
-use common::server::{Process, Server, checkpoint, listening, path, settings};
-use common::{pause, seed, wait_until};
+use crate::common::client::{Head, is_a_row};
+use crate::common::faulty_rpc::FaultyRpc;
+use crate::common::reader::{Ledger, Reader};
+use crate::common::server::{Process, Server, checkpoint, listening, path, settings};
+use crate::common::{pause, seed, wait_until};
 use ledgercast::devnet;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};

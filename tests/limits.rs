@@ -1,12 +1,10 @@
 //! Past the limits on memory inside the sessions: what waits stays bounded, the slowest pay, and
 //! nobody else notices.
 
-mod common;
-
-use common::client::is_a_row;
-use common::raw::{CLOSE, FIN, PING, PONG, Raw, TEXT, frame};
-use common::server::{Devnet, Server, settings, settings_with};
-use common::{pause, wait_until};
+use crate::common::client::is_a_row;
+use crate::common::raw::{CLOSE, FIN, PING, PONG, Raw, TEXT, frame};
+use crate::common::server::{Devnet, Server, settings, settings_with};
+use crate::common::{pause, wait_until};
 use serde_json::json;
 use std::io::Write;
 use std::net::TcpStream;

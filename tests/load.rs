@@ -1,10 +1,8 @@
 //! `ledgercast load` as its users run it: against the real server, where all is well, and against a server that
 //! does wrong on purpose, where it must say what.
 
-mod common;
-
-use common::server::{Devnet, Process, Server, path, program, settings};
-use common::{pause, wait_until};
+use crate::common::server::{Devnet, Process, Server, path, program, settings};
+use crate::common::{pause, wait_until};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::net::SocketAddr;

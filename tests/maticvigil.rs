@@ -1,14 +1,10 @@
 //! MaticVigil clients on a chain that goes on: what they get, in which order, and how it ends.
 
-mod common;
-#[path = "common/evm_node.rs"]
-mod evm_node;
-
-use common::PATIENCE;
-use common::client::{Client, Got};
-use common::server::Server;
-use common::{pause, wait_until};
-use evm_node::{BOARD, EvmNode};
+use crate::common::PATIENCE;
+use crate::common::client::{Client, Got};
+use crate::common::evm_node::{BOARD, EvmNode};
+use crate::common::server::Server;
+use crate::common::{pause, wait_until};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::path::Path;

@@ -1,9 +1,7 @@
 //! A pipeline file of Obsrvr Flow runs as it is: `serve --config` takes it, and its clients get events.
 
-mod common;
-
-use common::client::{Client, Got, Head, WELCOME};
-use common::server::{Devnet, Server};
+use crate::common::client::{Client, Got, Head, WELCOME};
+use crate::common::server::{Devnet, Server};
 use serde_json::json;
 use std::collections::HashSet;
 
@@ -44,7 +42,7 @@ async fn delivers(method: &str, types: &[&'static str]) {
     let mut server = Server::start(&pipeline(&devnet, method));
     assert!(server.clients.ip().is_unspecified(), "{}", server.clients);
     server.wait_ready();
-    let samples = common::http::get(server.admin, "/metrics").unwrap().body;
+    let samples = crate::common::http::get(server.admin, "/metrics").unwrap().body;
     assert!(samples.contains("source=\"Whole-Ledgers\""), "{samples}");
 
     let mut client = Client::try_connect(([127, 0, 0, 1], server.clients.port()).into()).await.unwrap();

@@ -1,12 +1,10 @@
 //! The whole server over a Planetmint network: both ways in, the documentation's steps, clients that do harm.
 
-mod common;
-
+use crate::common::http;
+use crate::common::raw::{BINARY, CLOSE, FIN, Frame, PING, PONG, Raw, TEXT, frame};
+use crate::common::server::Server;
+use crate::common::{pause, wait_until};
 use actix_web::{App, HttpServer, web};
-use common::http;
-use common::raw::{BINARY, CLOSE, FIN, Frame, PING, PONG, Raw, TEXT, frame};
-use common::server::Server;
-use common::{pause, wait_until};
 use ledgercast::devnet::planetmint::{Contents, Network, serve};
 use serde_json::{Value, json};
 use std::net::{SocketAddr, TcpListener};
@@ -177,7 +175,7 @@ fn what_clients_send_is_dropped() {
 #[test]
 fn those_who_do_not_read_or_are_reset_harm_nobody() {
     let node = Node::start(1, 2001);
-    let more = "limits: { outbox: 8KiB, outbox_total: 1MiB, send_buffer: 4KiB, stall: 1s }\nhistory: { budget: 1MiB }";
+    let more = "limits: { outbox: 8KiB, outbox_total: 1MiB, send_buffer: 4KiB, stall: 5s }\nhistory: { budget: 1MiB }";
     let server = server(&node, "{}", more);
     let mut healthy = open(&server, TRANSACTIONS);
     let mut stuck = Raw::dial_small(server.clients);

@@ -1,11 +1,9 @@
 //! The server dies and comes back, the ledger goes away and comes back: no ledger is skipped, none
 //! is delivered twice, and what happens meanwhile is told.
 
-mod common;
-
-use common::client::{Client, Head, is_a_row};
-use common::server::{Devnet, Server, checkpoint, checkpoint_file, path, settings};
-use common::{pause, wait_until};
+use crate::common::client::{Client, Head, is_a_row};
+use crate::common::server::{Devnet, Server, checkpoint, checkpoint_file, path, settings};
+use crate::common::{pause, wait_until};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io::{Read, Write};

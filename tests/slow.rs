@@ -1,12 +1,10 @@
 //! Clients that do not read, beside clients that do: the readers lose nothing and do not wait, who
 //! pauses catches up without a hole, and who never reads is told so and closed, at a bounded cost.
 
-mod common;
-
-use common::client::{Client, Got, Head};
-use common::raw::{CLOSE, Frame, Raw, TEXT};
-use common::server::{Devnet, Server, settings};
-use common::{PATIENCE, pause, wait_until};
+use crate::common::client::{Client, Got, Head};
+use crate::common::raw::{CLOSE, Frame, Raw, TEXT};
+use crate::common::server::{Devnet, Server, settings};
+use crate::common::{PATIENCE, pause, wait_until};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -254,7 +252,7 @@ async fn a_pong_overtakes_events() {
         let mut raw = Raw::open_small(address);
         raw.text(EVERYTHING);
         pause(Duration::from_secs(2));
-        raw.send(&common::raw::frame(common::raw::FIN | common::raw::PING, b"now"));
+        raw.send(&crate::common::raw::frame(crate::common::raw::FIN | crate::common::raw::PING, b"now"));
         pause(Duration::from_millis(500));
         let mut before = 0;
         loop {

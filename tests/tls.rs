@@ -1,13 +1,11 @@
 //! TLS on a listener: the same delivery over `wss://`, a certificate that changes while clients stay, and
 //! peers that speak something else.
 
-mod common;
-
-use common::client::{Client, Got, is_a_row};
-use common::raw::Raw;
-use common::server::{Devnet, Server, settings};
-use common::tls::{certificate, localhost, trusting, with_tls};
-use common::{PATIENCE, pause, wait_until};
+use crate::common::client::{Client, Got, is_a_row};
+use crate::common::raw::Raw;
+use crate::common::server::{Devnet, Server, settings};
+use crate::common::tls::{certificate, localhost, trusting, with_tls};
+use crate::common::{PATIENCE, pause, wait_until};
 use rustix::process::Signal;
 use rustls::pki_types::CertificateDer;
 use serde_json::json;
@@ -37,7 +35,7 @@ async fn connect(address: SocketAddr, trusted: &CertificateDer<'static>) -> Clie
     let request = format!("wss://localhost:{}/ws", address.port()).into_client_request().unwrap();
     let stream = dial(address, trusted).await.expect("the certificate is the one expected");
     let mut client = Client::try_over(Box::new(stream), request).await.expect("a good handshake");
-    assert_eq!(client.next().await, Got::Text(common::client::WELCOME.to_owned()));
+    assert_eq!(client.next().await, Got::Text(crate::common::client::WELCOME.to_owned()));
     client
 }
 

@@ -1,12 +1,9 @@
 //! Every dialect says what its transcripts say.
 
-mod common;
-#[path = "common/transcript.rs"]
-mod transcript;
-
+use crate::common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, frame};
+use crate::common::server::{Devnet, Server, settings_of};
+use crate::common::transcript::{Happening, Message, Received, Transcript, Transport};
 use bytes::Bytes;
-use common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, frame};
-use common::server::{Devnet, Server, settings_of};
 use ledgercast::broker::{Renderings, StreamEntry};
 use ledgercast::dialect::{
     self, Action, Applied, Call, Change, Dialect, DialectConfig, Input, Lane, MountContext, Opening, Output,
@@ -18,7 +15,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use transcript::{Happening, Message, Received, Transcript, Transport};
 
 /// What `limits.values_per_session` is unless it is set.
 const VALUES_PER_SESSION: u64 = 1000;

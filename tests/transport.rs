@@ -1,12 +1,10 @@
 //! Handshakes and frames, right and wrong: each wrong one gets the answer it deserves, nobody else
 //! notices, and nothing is left behind.
 
-mod common;
-
-use common::http::{Answer, exchange, get};
-use common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, close, frame, header};
-use common::server::{Devnet, Server, settings, settings_with};
-use common::{PATIENCE, pause, wait_until};
+use crate::common::http::{Answer, exchange, get};
+use crate::common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, close, frame, header};
+use crate::common::server::{Devnet, Server, settings, settings_with};
+use crate::common::{PATIENCE, pause, wait_until};
 use std::io::Write;
 use std::net::Shutdown;
 use std::time::Duration;

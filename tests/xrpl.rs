@@ -3,12 +3,9 @@
 //!
 //! The recordings are not part of the project: where they are not, those tests say so and do nothing.
 
-mod common;
-#[path = "common/xrpl_node.rs"]
-mod xrpl_node;
-
-use common::PATIENCE;
-use common::server::Server;
+use crate::common::PATIENCE;
+use crate::common::server::Server;
+use crate::common::xrpl_node::{Fault, LARGE, Node, index};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -20,7 +17,6 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
-use xrpl_node::{Fault, LARGE, Node, index};
 
 /// Where recordings are, if they are.
 fn recordings() -> Option<PathBuf> {
@@ -331,7 +327,7 @@ async fn flow_shows_the_same_ledger() {
     let node = Node::start((1..=3).map(|ledger| made_up(ledger, 2, 2)).collect());
     let server = Server::start(&settings(node.address, "", "{}", ""));
     server.wait_ready();
-    let mut client = common::client::Client::connect(server.clients).await;
+    let mut client = crate::common::client::Client::connect(server.clients).await;
     let mut events = Vec::new();
     let filters = json!({"types": ["payment"], "asset_codes": ["XRP"], "min_amount": "9007199254.740993"});
     client.registered(&filters, &mut events).await;

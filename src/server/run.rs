@@ -263,12 +263,25 @@ impl Server {
         self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// Drains and ends: nobody new, close frames to the sessions one after the other, and bounded
-    /// time from now on for the connections to end by themselves.
+    /// Drains and ends: nobody new, no further ledger, all that was posted to everybody, close frames to the sessions
+    /// one after the other, and bounded time from now on for the connections to end by themselves.
     pub async fn stop(self) {
         let started = Instant::now();
         self.admission.drain();
         self.clients.pause().await;
+        // The sources before the sessions: the next life goes on after the last checkpoint, and who was closed before a
+        // ledger that counts as posted would never get it. A disk that hangs holds up nobody's close frame.
+        let stops = self.sources.iter().map(SourceHandle::stop);
+        if tokio::time::timeout(self.deadline, futures_util::future::join_all(stops)).await.is_err() {
+            log::warn!("a source did not stop in time; its last checkpoint may be missing");
+        }
+        let is_routed = |source: &SourceHandle| {
+            let newest = self.shared.history.routed_at(source.status.number, 1);
+            newest.iter().all(|(_, routed)| routed.is_some())
+        };
+        while !self.sources.iter().all(is_routed) && started.elapsed() < self.deadline {
+            tokio::time::sleep(DRAIN_STEP).await;
+        }
         let sessions = self.sessions();
         for router in self.routers() {
             router.do_send(Drain { spread: self.spread });
@@ -278,9 +291,6 @@ impl Server {
         }
         let left = self.sessions();
         log::info!(sessions, left, took_ms = started.elapsed().as_millis() as u64; "drained");
-        for source in &self.sources {
-            source.stop().await;
-        }
         self.clients.stop(true).await;
         self.operators.stop(false).await;
         for upstream in &self.upstreams {

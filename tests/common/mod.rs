@@ -4,11 +4,10 @@
 //! Everything is on the loopback, on free ports, bounded in time; a process ends with the value
 //! that started it.
 
-// Each test file is a program of its own and needs only a part of this.
-#![allow(dead_code)]
-
+pub mod anvil;
 pub mod attack;
 pub mod client;
+pub mod evm_node;
 pub mod faulty_rpc;
 pub mod filter;
 pub mod http;
@@ -16,6 +15,9 @@ pub mod raw;
 pub mod reader;
 pub mod server;
 pub mod tls;
+pub mod transcript;
+pub mod vigil;
+pub mod xrpl_node;
 
 use std::time::{Duration, Instant};
 
