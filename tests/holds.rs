@@ -8,7 +8,7 @@ use ledgercast::config::{Bind, Config, Listener, Mount as MountSettings, SourceC
 use ledgercast::devnet::{self, Settings};
 use ledgercast::dialect::flow::{self, FlowRender};
 use ledgercast::dialect::{
-    Action, Applied, Call, Change, CloseCodes, Dialect, DialectConfig, Input, Manners, Mount, Opening, Output,
+    Action, Applied, Call, Change, CloseCodes, Dialect, DialectConfig, Entry, Input, Manners, Mount, Opening, Output,
     Oversize, Release, Start, frame,
 };
 use ledgercast::event::{EventKind, KindSet};
@@ -29,6 +29,7 @@ static MANNERS: Manners = Manners {
     calls: true,
     http: false,
     finds_transactions: false,
+    follows: false,
     one_source: true,
     claims_path_alone: true,
 };
@@ -56,8 +57,8 @@ impl Mount for HoldingMount {
         &MANNERS
     }
 
-    fn open(&self, _: Opening<'_>) -> Option<Box<dyn Dialect>> {
-        Some(Box::new(Holding { ledgers: self.ledgers.clone(), nothing: self.nothing.clone(), held: None }))
+    fn open(&self, _: Opening<'_>) -> Option<Entry> {
+        Some(Holding { ledgers: self.ledgers.clone(), nothing: self.nothing.clone(), held: None }.into())
     }
 }
 

@@ -6,7 +6,7 @@ use crate::common::transcript::{Happening, Message, Received, Transcript, Transp
 use bytes::Bytes;
 use ledgercast::broker::{Renderings, StreamEntry};
 use ledgercast::dialect::{
-    self, Action, Applied, Call, Change, Dialect, DialectConfig, Input, Lane, MountContext, Opening, Output,
+    self, Action, Applied, Call, Change, Dialect, DialectConfig, Entry, Input, Lane, MountContext, Opening, Output,
 };
 use ledgercast::event::{LedgerBatch, LedgerRef, Native};
 use ledgercast::source::xrpl::native;
@@ -58,7 +58,8 @@ impl Bare {
             ..MountContext::default()
         };
         let mount = dialect::build(&config, context, &mut Renderings::default());
-        let session = mount.open(Opening { below: &transcript.below, query: "" }).expect("a session at that path");
+        let session =
+            mount.open(Opening::at(&transcript.below, "")).and_then(Entry::session).expect("a session at that path");
         let mut bare = Bare {
             session,
             now: Duration::ZERO,

@@ -10,6 +10,7 @@ use crate::source::monotonic_nanos;
 use actix::{Actor, Addr, Context, Handler, Message};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The one central actor. Lives on its own Arbiter.
 pub struct Broker {
@@ -22,6 +23,8 @@ pub struct Broker {
     head: u64,
     /// The head that every Router has worked up to.
     routed: u64,
+    /// The head, for followers.
+    heads: watch::Sender<u64>,
 }
 
 /// What the Broker knows of one Router.
@@ -88,7 +91,13 @@ impl Wish {
 impl Broker {
     /// A broker that appends to this history, for sources of these names.
     pub fn new(history: Arc<History>, metrics: Arc<Metrics>, names: Arc<[Arc<str>]>) -> Broker {
-        Broker { history, metrics, names, routers: BTreeMap::new(), head: 0, routed: 0 }
+        let heads = watch::Sender::new(0);
+        Broker { history, metrics, names, routers: BTreeMap::new(), head: 0, routed: 0, heads }
+    }
+
+    /// Tells the head to followers.
+    pub fn heads(&self) -> watch::Receiver<u64> {
+        self.heads.subscribe()
     }
 
     /// Notes when the last Router has answered a head.
@@ -152,6 +161,7 @@ impl Handler<Append> for Broker {
             Some(entry) => {
                 self.head = entry.sequence;
                 self.advance();
+                self.heads.send_replace(self.head);
                 self.count(&entry);
             }
             None => log::debug!(source, ledger; "ledger is in history already, dropped"),

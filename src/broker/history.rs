@@ -246,6 +246,13 @@ impl History {
         }
     }
 
+    /// Where the oldest ledger of these sources that is kept begins, or the next where none is.
+    pub fn oldest(&self, sources: &[SourceNumber]) -> Position {
+        let rows = self.rows();
+        let gone = sources.iter().map(|source| rows.by_source[usize::from(*source)].gone_through).max();
+        Position::after(gone.unwrap_or(0))
+    }
+
     /// The entry of a sequence, if it is kept.
     pub fn get(&self, sequence: u64) -> Option<Arc<StreamEntry>> {
         let rows = self.rows();

@@ -21,6 +21,7 @@
 mod actor;
 mod entry;
 mod filter;
+mod follower;
 mod history;
 mod index;
 mod outbox;
@@ -32,6 +33,7 @@ mod testing;
 pub use actor::{Advanced, Broker, Join, Register, Wish};
 pub use entry::{Piece, StreamEntry};
 pub use filter::{Clause, MAX_TAGS, Subscription};
+pub use follower::{Followed, follow};
 pub use history::{Begin, Behind, History, Opened, Position, Read};
 pub use index::{Hit, Index};
 pub use outbox::{Bound, MAX_CHUNKS, Outbox};

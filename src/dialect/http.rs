@@ -85,6 +85,11 @@ impl Recent {
         self.history.by_index(source, index)
     }
 
+    /// The ledger of this sequence, if it is kept ([`super::Mount::follow`]).
+    pub fn at(&self, sequence: u64) -> Option<Arc<StreamEntry>> {
+        self.history.get(sequence)
+    }
+
     /// The ledger that a transaction is in. Only for dialects that say so ([`super::Manners::finds_transactions`]).
     pub fn transaction(&self, source: SourceNumber, hash: &Hash) -> Option<Arc<StreamEntry>> {
         self.history.by_transaction(source, hash)

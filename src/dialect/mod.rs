@@ -27,6 +27,9 @@ use crate::broker::{StreamEntry, Subscription};
 use crate::event::{Family, LedgerRef, SourceNumber};
 use crate::server::FileError;
 use bytes::Bytes;
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What is the same for every session of a dialect, whatever the mount's settings.
@@ -54,6 +57,8 @@ pub struct Manners {
     pub http: bool,
     /// Whether it looks transactions up by their hash ([`Recent::transaction`]).
     pub finds_transactions: bool,
+    /// Whether it sees ledgers without a session ([`Mount::follow`]).
+    pub follows: bool,
     /// Whether the mount's path is the one WebSocket path, nothing below it.
     pub claims_path_alone: bool,
 }
@@ -150,7 +155,7 @@ impl Ending {
 }
 
 /// What the RPC of a ledger answered to a client's call: the text of its JSON result.
-pub type Reply = std::sync::Arc<str>;
+pub type Reply = Arc<str>;
 
 /// Why a client's call got no answer of the ledger's RPC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,7 +257,7 @@ pub struct Applied {
     /// Events between opening and the start that are not delivered any more, before filtering.
     pub dropped: u64,
     /// The newest ledger before that point, of the mount's first source.
-    pub ledger: Option<std::sync::Arc<StreamEntry>>,
+    pub ledger: Option<Arc<StreamEntry>>,
 }
 
 impl Applied {
@@ -317,6 +322,11 @@ pub trait Dialect: 'static {
     fn still_allowed(&self) -> bool {
         true
     }
+
+    /// Which of the mount's sources it shows, the same as long as it lives; `None`: all.
+    fn sources(&self) -> Option<&Arc<[SourceNumber]>> {
+        None
+    }
 }
 
 /// What a handshake asked for, below the mount.
@@ -326,6 +336,47 @@ pub struct Opening<'a> {
     pub below: &'a str,
     /// The query string without the question mark.
     pub query: &'a str,
+    /// The `Authorization` header, where it is text.
+    pub authorization: Option<&'a str>,
+    /// Who asks: an address as limits count it.
+    pub peer: IpAddr,
+}
+
+impl<'a> Opening<'a> {
+    /// A handshake of nobody in particular, from this machine.
+    pub fn at(below: &'a str, query: &'a str) -> Opening<'a> {
+        Opening { below, query, authorization: None, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }
+    }
+}
+
+/// What a client finds at the path of a WebSocket.
+pub enum Entry {
+    /// A new session's state.
+    Session(Box<dyn Dialect>),
+    /// It may not come in: the answer instead of an upgrade.
+    Refused(HttpReply),
+    /// That has to be looked up first.
+    Asking(EntryFuture),
+}
+
+/// Whether a client may come in, on its way. It runs on a thread that serves sessions: work that takes long goes
+/// elsewhere.
+pub type EntryFuture = Pin<Box<dyn Future<Output = Result<Box<dyn Dialect>, HttpReply>>>>;
+
+impl Entry {
+    /// The session, where everybody may come in.
+    pub fn session(self) -> Option<Box<dyn Dialect>> {
+        match self {
+            Entry::Session(session) => Some(session),
+            Entry::Refused(_) | Entry::Asking(_) => None,
+        }
+    }
+}
+
+impl<D: Dialect> From<D> for Entry {
+    fn from(session: D) -> Entry {
+        Entry::Session(Box::new(session))
+    }
 }
 
 /// What a mount is told of the configuration around its own settings.
@@ -364,7 +415,11 @@ pub trait Mount: Send + Sync + 'static {
     }
 
     /// A new session's state, or `None` where no WebSocket is at that path.
-    fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>>;
+    fn open(&self, opening: Opening<'_>) -> Option<Entry>;
+
+    /// Sees every ledger of the mount's sources once, in their order, off the threads of sessions, if its manners say
+    /// so ([`Manners::follows`]). `oldest` is the sequence of the oldest ledger of that source that history keeps.
+    fn follow(&self, _entry: &StreamEntry, _oldest: u64) {}
 
     /// Answers a request that is no handshake; `None`: nothing of the dialect's is there.
     fn http(&self, _: HttpRequest, _: &Recent) -> Option<HttpFuture> {

@@ -41,6 +41,12 @@ pub enum Refusal {
     /// None of the mount's tokens.
     #[error("a token is needed, as `authorization: Bearer …`, subprotocols `bearer, …` or `?token=…`")]
     Token,
+    /// The dialect does not let the client in, and says so itself.
+    #[error("the mount's dialect does not let the client in")]
+    Dialect,
+    /// Whether the client may come in was not known in time.
+    #[error("too busy to see who you are; try again later")]
+    Unanswered,
     /// As many connections of this address as may be open have not asked for anything yet.
     #[error("too many connections from your address that ask for nothing")]
     HandshakesPerAddress,
@@ -72,6 +78,8 @@ impl Refusal {
             Refusal::Headers => "headers",
             Refusal::Origin => "origin",
             Refusal::Token => "token",
+            Refusal::Dialect => "dialect",
+            Refusal::Unanswered => "unanswered",
             Refusal::HandshakesPerAddress => "handshakes_per_address",
             Refusal::NoRequest => "no_request",
             Refusal::Connections => "connections",
@@ -88,10 +96,11 @@ impl Refusal {
             Refusal::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Refusal::Path => StatusCode::NOT_FOUND,
             Refusal::Headers => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            Refusal::Origin => StatusCode::FORBIDDEN,
+            Refusal::Origin | Refusal::Dialect => StatusCode::FORBIDDEN,
             Refusal::Token => StatusCode::UNAUTHORIZED,
             Refusal::NoRequest => StatusCode::REQUEST_TIMEOUT,
-            Refusal::Connections
+            Refusal::Unanswered
+            | Refusal::Connections
             | Refusal::ConnectionsPerAddress
             | Refusal::HandshakesPerAddress
             | Refusal::Draining => StatusCode::SERVICE_UNAVAILABLE,
@@ -102,7 +111,7 @@ impl Refusal {
             Refusal::Method => Some((header::ALLOW, "GET")),
             Refusal::WebSocketVersion => Some((header::SEC_WEBSOCKET_VERSION, "13")),
             Refusal::Token => Some((header::WWW_AUTHENTICATE, "Bearer")),
-            Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => {
+            Refusal::Unanswered | Refusal::Connections | Refusal::ConnectionsPerAddress | Refusal::Draining => {
                 Some((header::RETRY_AFTER, "5"))
             }
             _ => None,

@@ -10,13 +10,13 @@ use super::tls::Certificate;
 use super::{page, plain};
 use crate::broker::{History, MountEntry, Router};
 use crate::config::Network;
-use crate::dialect::{Dialect, Opening};
+use crate::dialect::{Dialect, Entry, HttpReply, Opening};
 use crate::session::{self, Handover, Shared, Socket, Worker};
 use actix::Actor;
 use actix_codec::{Encoder, Framed};
-use actix_http::body::{BodySize, MessageBody};
+use actix_http::body::{BodySize, BoxBody, MessageBody};
 use actix_http::error::DispatchError;
-use actix_http::{HttpService, Protocol, Request, Response, h1};
+use actix_http::{HttpService, Protocol, Request, Response, StatusCode, h1, header};
 use actix_server::ServerBuilder;
 use actix_service::{Service, ServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::{AppConfig, ServiceRequest, ServiceResponse};
@@ -182,20 +182,76 @@ impl Listener {
         handshake::check_size(head, self.header_bytes)?;
         handshake::check_method(head)?;
         let (mount, below) = self.mount_of(head.uri.path()).ok_or(Refusal::Path)?;
-        let opening = Opening { below, query: head.uri.query().unwrap_or_default() };
-        let dialect = mount.dialect.open(opening).ok_or(Refusal::Path)?;
+        let authorization = head.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let opening = Opening { below, query: head.uri.query().unwrap_or_default(), authorization, peer };
+        let entry = mount.dialect.open(opening).ok_or(Refusal::Path)?;
         handshake::check(head)?;
         let token = mount.access.judge(head)?;
-        Ok(Judged { mount: mount.clone(), dialect, token, place: self.admission.admit(peer)? })
+        Ok(Judged { mount: mount.clone(), entry, token, place: self.admission.admit(peer)? })
     }
 }
 
 /// A good handshake.
 struct Judged {
     mount: Arc<MountEntry>,
-    dialect: Box<dyn Dialect>,
+    entry: Entry,
     token: Option<Box<TokenId>>,
     place: Place,
+}
+
+impl Judged {
+    /// Whether the dialect lets the client in, within this time.
+    async fn enter(
+        self,
+        at_most: Duration,
+    ) -> Result<(Arc<MountEntry>, Box<dyn Dialect>, Option<Box<TokenId>>, Place), Turned> {
+        let entered = match self.entry {
+            Entry::Session(dialect) => Ok(dialect),
+            Entry::Refused(reply) => Err(reply),
+            Entry::Asking(answer) => tokio::time::timeout(at_most, answer).await.map_err(|_| Refusal::Unanswered)?,
+        };
+        Ok((self.mount, entered?, self.token, self.place))
+    }
+}
+
+/// Why a client is turned away: by the rules of all, or by its dialect in its own words.
+enum Turned {
+    Refusal(Refusal),
+    Dialect(HttpReply),
+}
+
+impl From<Refusal> for Turned {
+    fn from(refusal: Refusal) -> Turned {
+        Turned::Refusal(refusal)
+    }
+}
+
+impl From<HttpReply> for Turned {
+    fn from(reply: HttpReply) -> Turned {
+        Turned::Dialect(reply)
+    }
+}
+
+impl Turned {
+    /// What it is counted as.
+    fn counted(&self) -> Refusal {
+        match self {
+            Turned::Refusal(refusal) => *refusal,
+            Turned::Dialect(_) => Refusal::Dialect,
+        }
+    }
+
+    fn response(self) -> Response<BoxBody> {
+        match self {
+            Turned::Refusal(refusal) => refusal.response(),
+            Turned::Dialect(HttpReply { status, headers, body }) => {
+                let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                let mut response = Response::build(status);
+                headers.into_iter().for_each(|header| _ = response.insert_header(header));
+                response.force_close().body(body).map_into_boxed_body()
+            }
+        }
+    }
 }
 
 /// Everything on the port that is no WebSocket.
@@ -227,8 +283,12 @@ async fn upgrade(
     let mut parts = framed.into_parts();
     // Answers to requests before this one on the same connection go out first.
     let mut to_write = std::mem::take(&mut parts.write_buf);
-    match listener.judge(&request, peer) {
-        Ok(Judged { mount, dialect, token, place }) => {
+    let entered = match listener.judge(&request, peer) {
+        Ok(judged) => judged.enter(listener.handshake_timeout).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    match entered {
+        Ok((mount, dialect, token, place)) => {
             encode(&mut parts.codec, handshake::accept(request.head()), BodySize::None, &mut to_write)?;
             let handover = Handover {
                 socket: parts.io.into(),
@@ -240,9 +300,9 @@ async fn upgrade(
             };
             session::spawn(&worker, mount, dialect, handover);
         }
-        Err(refusal) => {
-            worker.shared.metrics.connection_refused(refusal, &peer);
-            refuse(refusal, &mut parts.codec, &mut to_write)?;
+        Err(turned) => {
+            worker.shared.metrics.connection_refused(turned.counted(), &peer);
+            refuse(turned.response(), &mut parts.codec, &mut to_write)?;
             // Bounded: a client that does not read its refusal is left.
             let sent = async {
                 parts.io.write_all(&to_write).await?;
@@ -254,8 +314,8 @@ async fn upgrade(
     Ok(())
 }
 
-fn refuse(refusal: Refusal, codec: &mut h1::Codec, to_write: &mut BytesMut) -> io::Result<()> {
-    let (response, body) = refusal.response().into_parts();
+fn refuse(response: Response<BoxBody>, codec: &mut h1::Codec, to_write: &mut BytesMut) -> io::Result<()> {
+    let (response, body) = response.into_parts();
     let body: Bytes = body.try_into_bytes().unwrap_or_default();
     encode(codec, response, BodySize::Sized(body.len() as u64), to_write)?;
     codec.encode(h1::Message::Chunk(Some(body)), to_write)

@@ -54,7 +54,7 @@ pub async fn answer(
             headers.into_iter().for_each(|header| _ = response.insert_header(header));
             response.body(body)
         }
-        None if mount.dialect.open(Opening { below, query: request.query_string() }).is_some() => {
+        None if mount.dialect.open(Opening::at(below, request.query_string())).is_some() => {
             page::upgrade_required(request).await
         }
         None => HttpResponse::NotFound().finish(),

@@ -7,7 +7,9 @@ use super::listener::Listener;
 use super::metrics::Metrics;
 use super::name_thread;
 use super::tls::{Certificate, FileError};
-use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings, Revoke, Router, TakeCensus};
+use crate::broker::{
+    self, Bound, Broker, Drain, Followed, History, MountEntry, Renderings, Revoke, Router, TakeCensus,
+};
 use crate::config::Config;
 use crate::dialect::{self, DialectConfig, Mount, MountContext};
 use crate::session::{SessionLimits, Shared};
@@ -21,6 +23,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// Connections that the kernel completes before we accept them: a crowd that comes back at once.
 const BACKLOG: i32 = 4096;
@@ -118,6 +121,10 @@ impl Server {
         broker_thread.spawn_fn(|| name_thread("broker"));
         let broker = {
             let broker = Broker::new(history.clone(), metrics.clone(), names.clone());
+            let following = mounts.iter().flat_map(|mounts| mounts.iter());
+            for mount in following.filter(|mount| mount.dialect.manners().follows) {
+                broker_thread.spawn(follow_for(mount.clone(), history.clone(), broker.heads()));
+            }
             Broker::start_in_arbiter(&broker_thread.handle(), move |_| broker)
         };
         let limits = &config.limits;
@@ -271,9 +278,13 @@ impl Server {
         self.clients.pause().await;
         // The sources before the sessions: the next life goes on after the last checkpoint, and who was closed before a
         // ledger that counts as posted would never get it. A disk that hangs holds up nobody's close frame.
-        let stops = self.sources.iter().map(SourceHandle::stop);
-        if tokio::time::timeout(self.deadline, futures_util::future::join_all(stops)).await.is_err() {
-            log::warn!("a source did not stop in time; its last checkpoint may be missing");
+        let stops = async {
+            for source in &self.sources {
+                source.stop().await;
+            }
+        };
+        if tokio::time::timeout(self.deadline, stops).await.is_err() {
+            log::warn!("the sources did not stop in time; a last checkpoint may be missing");
         }
         let is_routed = |source: &SourceHandle| {
             let newest = self.shared.history.routed_at(source.status.number, 1);
@@ -326,6 +337,19 @@ fn upstreams(
         })
     });
     (addresses.collect(), threads)
+}
+
+/// Shows a mount every ledger of its sources.
+async fn follow_for(mount: Arc<MountEntry>, history: Arc<History>, heads: watch::Receiver<u64>) {
+    let sources = mount.sources.clone();
+    let kept = history.clone();
+    broker::follow(history, heads, sources, move |followed| {
+        if let Followed::Ledger(entry) = followed {
+            let oldest = kept.oldest(&[entry.batch.source]).sequence + 1;
+            mount.dialect.follow(entry, oldest);
+        }
+    })
+    .await;
 }
 
 /// A listening socket with a long queue, its port known.

@@ -5,6 +5,7 @@ use super::transport::{SessionContext, Trouble};
 use super::worker::Worker;
 use crate::broker::{MountEntry, Opened, Register, Resume, SessionRef, Wish};
 use crate::dialect::{Action, Applied, Call, CallError, Dialect, Ending, Input, Lane, Output, Reply, frame};
+use crate::event::SourceNumber;
 use crate::server::metrics::Closed;
 use crate::source::CallUpstream;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message, WrapFuture};
@@ -262,11 +263,15 @@ impl Session {
         self.link.unapplied.set(self.link.unapplied.get() + bytes);
     }
 
+    fn sources(&self) -> &Arc<[SourceNumber]> {
+        self.dialect.sources().unwrap_or(&self.mount.sources)
+    }
+
     fn ask_broker(&mut self, wish: Wish, bytes: usize) {
         self.changing = Some(Changing { bytes, hold: matches!(wish, Wish::Hold) });
         self.worker.shared.broker.do_send(Register {
             session: self.number,
-            sources: self.mount.sources.clone(),
+            sources: self.sources().clone(),
             opened: self.opened.take(),
             wish,
         });
@@ -297,7 +302,7 @@ impl Session {
     /// Asks the ledger's RPC for the client. The call ends with the session.
     fn call(&mut self, Call { number, method, parameters }: Call, ctx: &mut SessionContext) {
         let worker = &self.worker;
-        let upstream = self.mount.sources.first().and_then(|source| worker.shared.upstreams.get(usize::from(*source)));
+        let upstream = self.sources().first().and_then(|source| worker.shared.upstreams.get(usize::from(*source)));
         let Some(Some(upstream)) = upstream else {
             self.ask(Input::Answered { call: number, outcome: Err(CallError::Unreachable) }, ctx);
             return;

@@ -63,7 +63,8 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
     link.token = handover.token;
     let link = Rc::new(link);
     link.begin_count(worker);
-    let (number, opened) = worker.sessions.borrow_mut().open(worker.number, link.clone(), mount.clone());
+    let sources = dialect.sources().unwrap_or(&mount.sources).clone();
+    let (number, opened) = worker.sessions.borrow_mut().open(worker.number, link.clone(), mount.clone(), sources);
     let manners = mount.dialect.manners();
     let discard_up_to = match manners.oversize {
         Oversize::Close => 0,

@@ -3,7 +3,7 @@
 use ledgercast::config::units::Size;
 use ledgercast::config::{Bind, Config, Listener, Mount as MountSettings};
 use ledgercast::dialect::flow;
-use ledgercast::dialect::{Action, CloseCodes, Dialect, DialectConfig, Input, Lane, Manners, Mount};
+use ledgercast::dialect::{Action, CloseCodes, Dialect, DialectConfig, Entry, Input, Lane, Manners, Mount};
 use ledgercast::dialect::{Opening, Output, Oversize, frame};
 use ledgercast::server::{Server, StartError};
 use std::net::SocketAddr;
@@ -25,6 +25,7 @@ static MANNERS: Manners = Manners {
     calls: false,
     http: false,
     finds_transactions: false,
+    follows: false,
     one_source: false,
     claims_path_alone: false,
 };
@@ -36,10 +37,10 @@ impl Mount for EchoMount {
         &MANNERS
     }
 
-    fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>> {
+    fn open(&self, opening: Opening<'_>) -> Option<Entry> {
         match opening.below {
-            "" => Some(Box::new(Echo { panics: false })),
-            "panic" => Some(Box::new(Echo { panics: true })),
+            "" => Some(Echo { panics: false }.into()),
+            "panic" => Some(Echo { panics: true }.into()),
             _ => None,
         }
     }

@@ -167,7 +167,7 @@ impl Router {
     fn report(&self, at: u32, slot: &Slot, head: u64) -> SessionReport {
         let (link, now) = (&slot.link, self.worker.clock.get());
         let session = SessionRef { router: self.worker.number, slot: at, number: slot.number };
-        let behind = slot.lag.as_ref().map(|lag| self.worker.shared.history.behind(&slot.mount.sources, lag.at));
+        let behind = slot.lag.as_ref().map(|lag| self.worker.shared.history.behind(&slot.sources, lag.at));
         SessionReport {
             session: session.to_string(),
             worker: self.worker.number,
@@ -233,7 +233,7 @@ mod tests {
         for lag in lags {
             let socket = tokio::net::TcpStream::from_std(socket.try_clone().unwrap()).unwrap();
             let link = Rc::new(Link::new(socket, Bytes::new(), [127, 0, 0, 1].into(), 0));
-            let (session, _) = sessions.open(3, link, mount.clone());
+            let (session, _) = sessions.open(3, link, mount.clone(), mount.sources.clone());
             if *lag > 0 {
                 sessions.lag(session.slot, Lag::new(Position::after(100 - lag)));
             }

@@ -172,7 +172,7 @@ fn find(sessions: &mut Sessions, entry: &StreamEntry, from: u32) -> (Matched, u3
 fn announce(sessions: &mut Sessions, slot: u32, entry: &StreamEntry, worker: &Worker) {
     let Some(found) = sessions.slot(slot) else { return };
     let Some(subscription) = &found.subscription else { return };
-    if found.lag.is_some() || !found.mount.sources.contains(&entry.batch.source) {
+    if found.lag.is_some() || !found.sources.contains(&entry.batch.source) {
         return;
     }
     match entry.announcement(&worker.shared.renderings, subscription.rendering) {

@@ -107,7 +107,7 @@ impl Router {
                 }
             }
             let head = self.head;
-            let read = self.memo.read.entry((found.mount.sources.clone(), at));
+            let read = self.memo.read.entry((found.sources.clone(), at));
             let read = read.or_insert_with_key(|(sources, at)| history.read(sources, *at, head)).clone();
             let (entry, from) = match read {
                 Read::Entry(entry, from) => (entry, from),

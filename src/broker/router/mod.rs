@@ -284,7 +284,7 @@ fn cost(wish: &Wish) -> usize {
 
 /// What a dialect is told of the point at which its wish took effect.
 fn applied(slot: &Slot, worker: &Worker, begin: Begin) -> Applied {
-    let first = slot.mount.sources.first();
+    let first = slot.sources.first();
     let ledger = first.and_then(|first| worker.shared.history.ledger_at(*first, begin.at));
     Applied { dropped: begin.dropped, ledger }
 }

@@ -52,6 +52,8 @@ pub struct Slot {
     pub number: u64,
     pub link: Rc<Link>,
     pub mount: Arc<MountEntry>,
+    /// The sources whose events it shows: the mount's, or some of them.
+    pub sources: Arc<[SourceNumber]>,
     /// While the actor lives.
     pub session: Option<Addr<Session>>,
     pub subscription: Option<Subscription>,
@@ -165,15 +167,22 @@ impl Sessions {
     }
 
     /// A place for a new connection.
-    pub fn open(&mut self, router: u16, link: Rc<Link>, mount: Arc<MountEntry>) -> (SessionRef, Opened) {
+    pub fn open(
+        &mut self,
+        router: u16,
+        link: Rc<Link>,
+        mount: Arc<MountEntry>,
+        sources: Arc<[SourceNumber]>,
+    ) -> (SessionRef, Opened) {
         let number = self.next_number;
         self.next_number += 1;
-        let events = mount.sources.iter().map(|source| self.events[usize::from(*source)]).sum();
+        let events = sources.iter().map(|source| self.events[usize::from(*source)]).sum();
         let opened = Opened { at: Position::after(self.head), events };
         let slot = self.slots.insert(Slot {
             number,
             link,
             mount,
+            sources,
             session: None,
             subscription: None,
             group: None,
@@ -236,7 +245,7 @@ impl Sessions {
         match entry.group.take() {
             Some(seat) => self.leave(seat),
             None => {
-                for source in entry.mount.sources.iter() {
+                for source in entry.sources.iter() {
                     self.indexes[usize::from(*source)].remove(slot);
                 }
             }
@@ -266,7 +275,7 @@ impl Sessions {
     pub fn enter(&mut self, slot: u32, subscription: Subscription) {
         debug_assert!(subscription.clauses.iter().all(Clause::is_sorted), "dialects sort the lists of their clauses");
         let Some(entry) = self.slots.get_mut(slot as usize) else { return };
-        let sources = entry.mount.sources.clone();
+        let sources = entry.sources.clone();
         match subscription.everything_of() {
             Some(kinds) => {
                 let rendering = subscription.rendering;

@@ -123,7 +123,7 @@ mod tests {
             access: Default::default(),
         };
         let mut sessions = worker.sessions.borrow_mut();
-        let (session, _) = sessions.open(0, link.clone(), Arc::new(mount));
+        let (session, _) = sessions.open(0, link.clone(), Arc::new(mount), Arc::new([0]));
         let mut needed = Vec::new();
         for second in 1..=100 {
             worker.clock.set(second);

@@ -31,7 +31,7 @@ mod session;
 
 pub use render::FlowRender;
 
-use super::{CloseCodes, Dialect, Manners, Mount, MountContext, Opening, Oversize, frame};
+use super::{CloseCodes, Entry, Manners, Mount, MountContext, Opening, Oversize, frame};
 use crate::broker::{RenderingId, Renderings};
 use crate::config::units::{Size, Time};
 use crate::config::{Finding, settings};
@@ -87,6 +87,7 @@ pub const MANNERS: Manners = Manners {
     calls: false,
     http: false,
     finds_transactions: false,
+    follows: false,
     claims_path_alone: true,
 };
 
@@ -139,8 +140,8 @@ impl Mount for FlowMount {
         self.shared.config.max_message.bytes()
     }
 
-    fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>> {
-        opening.below.is_empty().then(|| Box::new(session::Session::new(self.shared.clone())) as Box<dyn Dialect>)
+    fn open(&self, opening: Opening<'_>) -> Option<Entry> {
+        opening.below.is_empty().then(|| session::Session::new(self.shared.clone()).into())
     }
 }
 
@@ -151,9 +152,9 @@ mod tests {
     #[test]
     fn only_at_the_path_itself() {
         let mount = FlowMount::new(Config::default(), MountContext::default(), &mut Renderings::default());
-        assert!(mount.open(Opening { below: "", query: "a=b" }).is_some());
+        assert!(mount.open(Opening::at("", "a=b")).is_some());
         for below in ["/", "/x"] {
-            assert!(mount.open(Opening { below, query: "" }).is_none(), "{below}");
+            assert!(mount.open(Opening::at(below, "")).is_none(), "{below}");
         }
     }
 

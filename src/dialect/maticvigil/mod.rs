@@ -25,7 +25,7 @@ mod session;
 pub use config::{BigIntegers, Config, Key, KeyEntry};
 pub use render::MaticVigilRender;
 
-use super::{CloseCodes, Dialect, Manners, Mount, MountContext, Opening, Oversize};
+use super::{CloseCodes, Entry, Manners, Mount, MountContext, Opening, Oversize};
 use crate::broker::{RenderingId, Renderings};
 use crate::event::Family;
 use crate::server::FileError;
@@ -52,6 +52,7 @@ pub const MANNERS: Manners = Manners {
     calls: false,
     http: false,
     finds_transactions: false,
+    follows: false,
     claims_path_alone: true,
 };
 
@@ -86,9 +87,9 @@ impl Mount for MaticVigilMount {
         self.shared.max_message
     }
 
-    fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>> {
+    fn open(&self, opening: Opening<'_>) -> Option<Entry> {
         let id = session::Id(rand::random());
-        opening.below.is_empty().then(|| Box::new(session::Session::new(self.shared.clone(), id)) as Box<dyn Dialect>)
+        opening.below.is_empty().then(|| session::Session::new(self.shared.clone(), id).into())
     }
 
     fn read_files(&self) -> Result<(), FileError> {

@@ -21,7 +21,7 @@ mod tests;
 
 pub use render::{PlanetmintRender, Stream};
 
-use super::{CloseCodes, Dialect, HttpFuture, HttpRequest, Manners, Mount, MountContext, Opening, Oversize, Recent};
+use super::{CloseCodes, Entry, HttpFuture, HttpRequest, Manners, Mount, MountContext, Opening, Oversize, Recent};
 use crate::broker::{RenderingId, Renderings};
 use crate::config::reference::{Show, Shown};
 use crate::config::{Finding, settings};
@@ -134,6 +134,7 @@ pub const MANNERS: Manners = Manners {
     calls: false,
     http: true,
     finds_transactions: true,
+    follows: false,
     claims_path_alone: false,
 };
 
@@ -177,9 +178,9 @@ impl Mount for PlanetmintMount {
         if self.any_network { &MANNERS_OF_ANY } else { &MANNERS }
     }
 
-    fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>> {
+    fn open(&self, opening: Opening<'_>) -> Option<Entry> {
         let (stream, rendering) = self.stream(opening.below)?;
-        Some(Box::new(Session::new(stream, rendering)))
+        Some(Session::new(stream, rendering).into())
     }
 
     fn http(&self, request: HttpRequest, recent: &Recent) -> Option<HttpFuture> {

@@ -173,7 +173,7 @@ async fn ledgers_of_another_network() {
 
 #[test]
 fn streams_are_where_the_mount_serves_them() {
-    let opens = |mount: &PlanetmintMount, below| mount.open(Opening { below, query: "" }).is_some();
+    let opens = |mount: &PlanetmintMount, below| mount.open(Opening::at(below, "")).is_some();
     for (serve, streams) in [("both", true), ("streams", true), ("api", false)] {
         let mount = mount(json!({ "serve": serve }));
         for path in ["/api/v1/streams/valid_transactions", "/api/v1/streams/valid_blocks"] {
@@ -276,7 +276,7 @@ async fn blocks_and_transactions_of_history() {
 #[test]
 fn whatever_a_client_sends_is_dropped() {
     let mount = mount(json!({}));
-    let mut session = mount.open(Opening { below: "/api/v1/streams/valid_blocks", query: "a=b" }).unwrap();
+    let mut session = mount.open(Opening::at("/api/v1/streams/valid_blocks", "a=b")).and_then(Entry::session).unwrap();
     let mut handle = |input: Input<'_>| {
         let mut output = Output::default();
         session.handle(input, Duration::ZERO, &mut output);

@@ -32,7 +32,7 @@ mod wants;
 
 pub use render::{ApiVersion, RippledRender};
 
-use super::{CloseCodes, Dialect, Manners, Mount, MountContext, Opening, Oversize};
+use super::{CloseCodes, Entry, Manners, Mount, MountContext, Opening, Oversize};
 use crate::broker::{RenderingId, Renderings};
 use crate::config::reference::{Show, Shown};
 use crate::config::units::Size;
@@ -118,6 +118,7 @@ pub const MANNERS: Manners = Manners {
     calls: true,
     http: false,
     finds_transactions: false,
+    follows: false,
     claims_path_alone: true,
 };
 
@@ -162,8 +163,8 @@ impl Mount for RippledMount {
         self.shared.config.max_message.bytes()
     }
 
-    fn open(&self, opening: Opening<'_>) -> Option<Box<dyn Dialect>> {
-        opening.below.is_empty().then(|| Box::new(session::Session::new(self.shared.clone())) as Box<dyn Dialect>)
+    fn open(&self, opening: Opening<'_>) -> Option<Entry> {
+        opening.below.is_empty().then(|| session::Session::new(self.shared.clone()).into())
     }
 }
 

@@ -5,7 +5,9 @@ use crate::frames::messages;
 use ledgercast::broker::{Renderings, Subscription};
 use ledgercast::config::units::Time;
 use ledgercast::dialect::flow::{Config, FlowMount, MANNERS};
-use ledgercast::dialect::{Action, Applied, Change, Dialect, Ending, Input, Mount, MountContext, Opening, Output};
+use ledgercast::dialect::{
+    Action, Applied, Change, Dialect, Ending, Entry, Input, Mount, MountContext, Opening, Output,
+};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -53,7 +55,7 @@ pub fn run(data: &[u8]) {
 fn open(config: &Config, values_per_session: usize) -> Box<dyn Dialect> {
     let context = MountContext { values_per_session, sources: 1, ..MountContext::default() };
     let mount = FlowMount::new(config.clone(), context, &mut Renderings::default());
-    mount.open(Opening { below: "", query: "" }).expect("at the path itself")
+    mount.open(Opening::at("", "")).and_then(Entry::session).expect("at the path itself")
 }
 
 impl Conversation {

@@ -6,7 +6,7 @@ use ledgercast::broker::{Renderings, StreamEntry};
 use ledgercast::config::units::Time;
 use ledgercast::dialect::rippled::{Config, MANNERS, RippledMount};
 use ledgercast::dialect::{
-    Action, Applied, CallError, Change, Dialect, Ending, Input, Lane, Mount, MountContext, Opening, Output,
+    Action, Applied, CallError, Change, Dialect, Ending, Entry, Input, Lane, Mount, MountContext, Opening, Output,
 };
 use ledgercast::event::{LedgerBatch, LedgerRef, Native};
 use ledgercast::source::xrpl::native;
@@ -55,7 +55,7 @@ pub fn run(data: &[u8]) {
         MountContext { values_per_session, sources: 1, waiting_changes: WAITING_CHANGES, ..MountContext::default() };
     let mount = RippledMount::new(config, context, &mut Renderings::default());
     let mut conversation = Conversation {
-        session: mount.open(Opening { below: "", query: "" }).expect("at the path itself"),
+        session: mount.open(Opening::at("", "")).and_then(Entry::session).expect("at the path itself"),
         values_per_session,
         now: Duration::ZERO,
         alarm: None,
