@@ -186,7 +186,8 @@ step "cargo fmt" cargo fmt --all --check
 step "cargo clippy" cargo clippy --release --locked --workspace --all-targets -- -D warnings
 step "cargo doc" documentation
 step "cargo build" cargo build --release --locked
-step "cargo test" cargo test --release --locked --no-fail-fast
+# The tests of the real program mostly wait: four at a time leave two cores with time to spare.
+step "cargo test" env RUST_TEST_THREADS=4 cargo test --release --locked --no-fail-fast
 step "Autobahn suite" bash tests/autobahn/run.sh
 step "fuzz" bash tests/fuzz/run.sh
 

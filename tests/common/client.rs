@@ -63,9 +63,14 @@ impl Client {
     }
 
     pub async fn try_connect(address: SocketAddr) -> Option<Client> {
-        let stream = timeout(PATIENCE, TcpStream::connect(address)).await.expect("a connection takes less").ok()?;
-        let request = format!("ws://{address}/ws").into_client_request().expect("it is an address");
-        Client::try_over(Box::new(stream), request).await.ok()
+        Client::try_at(address, "/ws").await.ok()
+    }
+
+    /// At another path; else the status of the refusal, 0 where there is none.
+    pub async fn try_at(address: SocketAddr, path: &str) -> Result<Client, u16> {
+        let connection = timeout(PATIENCE, TcpStream::connect(address)).await.expect("a connection takes less");
+        let request = format!("ws://{address}{path}").into_client_request().expect("it is an address");
+        Client::try_over(Box::new(connection.map_err(|_| 0u16)?), request).await
     }
 
     /// Shakes hands with a request of one's own; else the status of the refusal, 0 where there is none.

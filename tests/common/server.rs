@@ -38,7 +38,11 @@ impl Process {
 
     /// Of a command whose output is piped, as that of [`program`] is.
     pub fn of(mut command: Command) -> Process {
-        let mut child = command.spawn().expect("the program starts");
+        Process::of_child(command.spawn().expect("the program starts"))
+    }
+
+    /// Of a child whose output is piped.
+    pub fn of_child(mut child: Child) -> Process {
         let (out, out_reader) = collect(child.stdout.take().expect("it is piped"));
         let (err, err_reader) = collect(child.stderr.take().expect("it is piped"));
         Process { child, out, err, readers: vec![out_reader, err_reader] }
