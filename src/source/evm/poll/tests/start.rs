@@ -7,7 +7,9 @@ use crate::source::testing::Reply;
 
 #[actix::test]
 async fn where_a_source_begins() {
-    for (start, first) in [(json!("latest"), 18), (json!("oldest"), 0), (json!(5), 5), (json!(25), 25)] {
+    for (start, first) in
+        [(json!("latest"), 18), (json!("oldest"), 0), (json!(0), 0), (json!("0"), 0), (json!(5), 5), (json!(25), 25)]
+    {
         let node = Node::new(20);
         let source = opened(settings(&[&served(&node).await], json!({ "start_ledger": start }))).await;
         assert_eq!(source.due(), Some(first));
