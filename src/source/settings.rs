@@ -195,3 +195,23 @@ impl Access<'_> {
         Ok(RpcSettings { urls, headers, timeout: self.timeout.0, max_response: self.max_response.bytes() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn number_0_is_a_ledger_only_where_the_chain_begins_with_it() {
+        let of_block_0 =
+            |value: Value| serde_json::from_value::<StartLedger<0>>(value).map_err(|error| error.to_string());
+        let of_ledger_1 =
+            |value: Value| serde_json::from_value::<StartLedger>(value).map_err(|error| error.to_string());
+        for zero in [json!(0), json!("0")] {
+            assert_eq!(of_block_0(zero.clone()), Ok(StartLedger::Number(0)));
+            assert!(of_ledger_1(zero).unwrap_err().contains("a ledger number from 1"));
+        }
+        assert!(of_block_0(json!(-1)).unwrap_err().contains("a ledger number from 0"));
+        assert_eq!(of_ledger_1(json!(1)), Ok(StartLedger::Number(1)));
+    }
+}
