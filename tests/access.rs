@@ -206,7 +206,7 @@ fn nor_the_door_behind_tls() {
     let folder = tempfile::tempdir().unwrap();
     certificate(folder.path());
     let devnet = Devnet::start("1", 1);
-    let limits = "limits: { connections_per_address: 20, exempt_loopback: false, handshake: 2s }";
+    let limits = "limits: { connections_per_address: 20, exempt_loopback: false, handshake: 5s }";
     let server = Server::start(&with_tls(&settings(devnet.address, limits), folder.path()));
     let silent: Vec<Raw> = (0..600).map(|_| Raw::dial(server.clients)).collect();
     wait_until("those over the limit are gone", || refusals(&server, "handshakes_per_address") == 580.0);
@@ -240,7 +240,7 @@ fn clients_behind_a_proxy_are_told_apart() {
 #[test]
 fn connections_wait_while_too_many_ask_for_nothing() {
     let devnet = Devnet::start("1", 1);
-    let server = Server::start(&settings(devnet.address, "workers: 1\nlimits: { handshakes: 10, handshake: 1s }"));
+    let server = Server::start(&settings(devnet.address, "workers: 1\nlimits: { handshakes: 10, handshake: 3s }"));
     let open = Raw::open(server.clients);
     let silent: Vec<Raw> = (0..100).map(|_| Raw::dial(server.clients)).collect();
     pause(Duration::from_millis(300));

@@ -58,11 +58,13 @@ fn half_open_handshakes() {
 fn slow_requests_after_a_good_one() {
     let get = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n";
     Scene::start("limits: { handshake: 2s }").endures(1, |server| {
-        let mut again: Vec<Raw> = (0..200).map(|_| Raw::dial(server.clients)).collect();
-        for raw in &mut again {
+        let asked = |_| {
+            let mut raw = Raw::dial(server.clients);
             raw.send(get);
             assert_eq!(raw.head().status, 200);
-        }
+            raw
+        };
+        let again: Vec<Raw> = (0..200).map(asked).collect();
         let mut bodies: Vec<Raw> = (0..200).map(|_| Raw::dial(server.clients)).collect();
         let post = b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n";
         bodies.iter_mut().for_each(|raw| raw.send(post));

@@ -103,10 +103,12 @@ fn half_open_sessions() {
     scene.endures(1, |_| {
         let silent: Vec<Raw> = (0..300).map(|_| Raw::dial(address)).collect();
         // Good sessions in which nothing is asked for.
-        let mut idle: Vec<_> = (0..50).map(|_| dial(address, &config)).collect();
-        for stream in &mut idle {
+        let shaken = |_| {
+            let mut stream = dial(address, &config);
             stream.conn.complete_io(&mut stream.sock).unwrap();
-        }
+            stream
+        };
+        let idle: Vec<_> = (0..50).map(shaken).collect();
         pause(Duration::from_secs(3));
         for mut raw in silent {
             raw.stream.set_read_timeout(Some(PATIENCE)).unwrap();

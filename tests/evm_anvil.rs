@@ -4,7 +4,6 @@
 use crate::common::anvil::{
     Anvil, BOARD, CHAIN, COIN, OFFER, RELAY, TRANSFER, board_abi, call, coin_abi, failing, note, number, relayed,
 };
-use crate::common::http;
 use crate::common::reader::Reader;
 use crate::common::server::{Server, path};
 use crate::common::vigil::{Watcher, ids};
@@ -298,12 +297,135 @@ fn a_reorganisation_of_what_was_sent_stops_the_source() {
     let watcher = Watcher::start(&server);
     let say = |id| drop(anvil.send(1, Some(BOARD), 0, &note(id, "x")));
     reorganise_deeply(&anvil, say, &watcher);
-    wait_until("the reason is told", || {
-        http::get(server.admin, "/debug/sources").is_some_and(|answer| answer.body.contains("on_deep_reorg: continue"))
-    });
+    // At once, and not when it has been silent for a minute.
+    wait_until("it is not ready", || server.readyz().status == 503);
+    let told = server.readyz().json();
+    let reason = told["reasons"][0].as_str().unwrap();
+    assert!(reason.contains("on_deep_reorg: continue") && reason.contains("was reorganised"), "{told}");
+    assert!(told["sources"][0]["last_ledger_age_seconds"].as_f64().unwrap() < 60.0, "{told}");
+    assert_eq!(server.metric(r#"ledgercast_source_ready{source="chain"}"#), 0.0);
     anvil.mine(3);
     pause(Duration::from_millis(1_000));
     assert_eq!(watcher.told(), [1, 2, 3], "nothing more is sent");
+    assert_eq!(server.readyz().status, 503);
+}
+
+/// The number and the hash of each block that was told, in order.
+fn blocks(texts: &[String]) -> Vec<(u64, String)> {
+    let told = texts.iter().map(|text| serde_json::from_str::<Value>(text).unwrap());
+    told.filter(|it| it["type"] == "ledger")
+        .map(|it| (it["ledger"].as_u64().unwrap(), it["hash"].as_str().unwrap().trim_start_matches("0x").to_owned()))
+        .collect()
+}
+
+/// What the chain itself calls final, from block 0 on, over two lives of the server.
+fn follows_the_tag(tag: &str, uncovered: u64) {
+    let Some(anvil) = Anvil::with(&["--slots-in-an-epoch", "4"]) else { return };
+    anvil.deploy();
+    let state = tempfile::tempdir().unwrap();
+    let source =
+        json!({ "finality": { "tag": tag }, "start_ledger": if tag == "safe" { json!(0) } else { json!("oldest") } });
+    let settings = settings(&anvil, source, &format!("state_dir: '{}'", path(state.path())));
+    let say = |id: u64| {
+        anvil.send(1, Some(BOARD), 0, &note(id, "x"));
+        anvil.mine(1);
+    };
+    // What was told, and then what is final: never less.
+    let is_covered = |reader: &Reader| {
+        let told = blocks(&reader.texts()).last().map(|(number, _)| *number);
+        let (newest, _) = anvil.block(tag);
+        assert!(told.is_none_or(|told| told <= newest), "{told:?} was told, and {tag} is {newest}");
+        told == Some(newest)
+    };
+    let (mut texts, mut next) = (Vec::new(), 1);
+    for life in 0..2 {
+        // Nothing is read before the clients are there: they are told only what comes while they are.
+        anvil.freeze();
+        let mut server = Server::start(&settings);
+        let (watcher, reader) = (Watcher::start(&server), Reader::start(server.clients, &json!({})));
+        anvil.thaw();
+        for _ in 0..uncovered + 4 {
+            say(next);
+            next += 1;
+            wait_until("it is told up to the tag", || is_covered(&reader));
+        }
+        assert_eq!(anvil.head(), anvil.block(tag).0 + uncovered);
+
+        // All that is not covered is replaced, and the head's number stays.
+        let before = watcher.told();
+        let replaced = next - uncovered..next;
+        assert!(before.iter().all(|id| !replaced.contains(id)), "{replaced:?} {before:?}");
+        anvil.rpc("anvil_reorg", json!([uncovered, []]));
+        pause(Duration::from_millis(300));
+        // The head goes back, and what is called final with it.
+        let snapshot = anvil.rpc("evm_snapshot", json!([]));
+        (0..2).for_each(|at| say(1_000 + at));
+        wait_until("they are covered by two blocks more", || is_covered(&reader));
+        assert_eq!(anvil.rpc("evm_revert", json!([snapshot])), true);
+        pause(Duration::from_millis(300));
+        next = replaced.start;
+        for _ in 0..uncovered + 2 {
+            say(next);
+            next += 1;
+        }
+        wait_until("it is told up to the tag again", || is_covered(&reader));
+        assert_eq!(server.readyz().status, 200);
+        assert_eq!(server.stop().code(), Some(0));
+        let (messages, code) = watcher.end();
+        assert_eq!(code, 1000);
+        texts.extend(reader.into_texts());
+        // In its absence.
+        if life == 0 {
+            anvil.rpc("anvil_reorg", json!([uncovered, []]));
+            next -= uncovered;
+            for _ in 0..3 {
+                say(next);
+                next += 1;
+            }
+        }
+        let told = ids(&messages);
+        assert!(told.windows(2).all(|two| two[1] == two[0] + 1), "{told:?}");
+        assert_eq!(told.last(), Some(&(next - 1 - if life == 0 { 3 } else { uncovered })), "{told:?}");
+    }
+    let told = blocks(&texts);
+    let truth: Vec<_> = (0..=anvil.block(tag).0).map(|number| anvil.block(&format!("{number:#x}"))).collect();
+    assert_eq!(told, truth, "each final block once, from the first");
+    assert!(truth.len() > 20);
+    // The first block of a chain has no transactions.
+    let first = texts.iter().filter(|text| text.contains(r#""ledger":0,"#)).count();
+    assert_eq!(first, 1, "{:#?}", &texts[..3]);
+}
+
+#[test]
+fn blocks_are_told_when_the_chain_calls_them_safe() {
+    follows_the_tag("safe", 4);
+}
+
+#[test]
+fn blocks_are_told_when_the_chain_calls_them_finalized() {
+    follows_the_tag("finalized", 8);
+}
+
+#[test]
+fn what_the_chain_called_final_and_replaces_holds_the_source() {
+    let Some(anvil) = Anvil::with(&["--slots-in-an-epoch", "1"]) else { return };
+    anvil.deploy();
+    let server = Server::start(&settings(&anvil, json!({ "finality": { "tag": "finalized" } }), ""));
+    let watcher = Watcher::start(&server);
+    for id in 1..6 {
+        anvil.send(1, Some(BOARD), 0, &note(id, "x"));
+        anvil.mine(1);
+    }
+    wait_until("three are told", || watcher.told() == [1, 2, 3]);
+    server.wait_ready();
+    anvil.rpc("anvil_reorg", json!([4, []]));
+    anvil.send(1, Some(BOARD), 0, &note(6, "x"));
+    anvil.mine(4);
+    wait_until("it is held", || {
+        let told = server.readyz();
+        told.status == 503 && told.body.contains("on_deep_reorg: continue")
+    });
+    assert_eq!(watcher.told(), [1, 2, 3]);
 }
 
 #[test]

@@ -446,13 +446,19 @@ fn another_network_in_the_midst_is_refused() {
         let reader = Reader::start(server.clients, &json!({}));
         wait_until("events flow", || reader.last() >= 1012);
         rpc.switch(wrong.address);
-        pause(Duration::from_secs(5));
+        // At once, and not when it has been silent for a minute.
+        wait_until("it is not ready", || {
+            let answer = server.readyz();
+            answer.status == 503 && answer.body.contains("serves the network")
+        });
+        pause(Duration::from_secs(3));
         rpc.switch(ledger.address);
         let last = ledger.latest();
         reader.wait_past(last, Duration::from_secs(40));
         truth.wait_past(last, Duration::from_secs(10));
         is_the_truth(form, &reader, &truth, last);
         assert!(errors(&server, "wrong_network") > 0.0);
+        server.wait_ready();
     });
 }
 

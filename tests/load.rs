@@ -99,9 +99,9 @@ fn filters_differ_by_client() {
 #[test]
 fn slow_clients_and_those_who_come_back_disturb_nobody() {
     let devnet = Devnet::start("10", 300);
-    let server = Server::start(&settings(devnet.address, "limits: { stall: 2s, send_buffer: 16KiB, outbox: 32KiB }"));
+    let server = Server::start(&settings(devnet.address, "limits: { stall: 4s, send_buffer: 16KiB, outbox: 32KiB }"));
     server.wait_ready();
-    let arguments = ["--clients", "12", "--slow", "4", "--churn", "5/s", "--ramp", "200ms", "--duration", "6s"];
+    let arguments = ["--clients", "12", "--slow", "4", "--churn", "5/s", "--ramp", "200ms", "--duration", "10s"];
     let report = good(server.clients, &[&arguments[..], &["--assert", ALL_IS_WELL]].concat());
     assert!(report["connecting"]["came_back"].as_u64().unwrap() > 10, "{report}");
     let slow = &report["slow"];

@@ -199,7 +199,7 @@ async fn a_crowd_is_gone_in_time() {
 #[test]
 fn who_does_not_register_is_told_and_closed() {
     let devnet = Devnet::start("1", 20);
-    let server = Server::start(&settings_with(devnet.address, "{ registration_timeout: 2s }", ""));
+    let server = Server::start(&settings_with(devnet.address, "{ registration_timeout: 4s }", ""));
     let mut silent = Raw::open(server.clients);
     let mut wrong = Raw::open(server.clients);
     wrong.text(r#"{"type":"subscribe"}"#);

@@ -372,7 +372,7 @@ fn too_many_messages_close_only_their_sender() {
 
 #[test]
 fn connections_that_say_nothing_end() {
-    let (_devnet, server) = quiet("limits: { handshake: 1s }");
+    let (_devnet, server) = quiet("limits: { handshake: 3s }");
     drop(Raw::open(server.clients));
     wait_until("it has gone", || server.sessions() == 0);
     let descriptors = server.process.descriptors();

@@ -99,6 +99,8 @@ pub struct Source {
     name: String,
     broker: Recipient<Append>,
     status: Arc<SourceStatus>,
+    /// Of its RPC.
+    addresses: usize,
     pace: CatchUp,
     state_dir: Option<PathBuf>,
     /// Known once the network is.
@@ -140,6 +142,7 @@ impl Source {
             name: settings.name,
             broker,
             status,
+            addresses: settings.ledger.addresses().len(),
             pace: settings.catch_up,
             state_dir: settings.state_dir,
             store: None,
@@ -199,7 +202,7 @@ impl Source {
             Ok(polled) => polled,
             Err(error) => {
                 let wait = self.backoff.after_failure(error.retry_after(), ledger.longest_wait(&error));
-                self.status.failed(&error, wait);
+                self.status.failed(&error, wait, self.addresses);
                 return wait;
             }
         };

@@ -91,9 +91,9 @@ impl Show for Secret {
     }
 }
 
-/// Where to begin without a checkpoint.
+/// Where to begin without a checkpoint, on a chain whose first ledger has the number `FIRST`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum StartLedger {
+pub enum StartLedger<const FIRST: u32 = 1> {
     /// The newest closed ledger.
     #[default]
     Latest,
@@ -103,7 +103,7 @@ pub enum StartLedger {
     Number(u32),
 }
 
-impl Show for StartLedger {
+impl<const FIRST: u32> Show for StartLedger<FIRST> {
     fn show(&self) -> Shown {
         match self {
             StartLedger::Latest => Shown::text("latest"),
@@ -113,15 +113,15 @@ impl Show for StartLedger {
     }
 }
 
-impl<'de> Deserialize<'de> for StartLedger {
+impl<'de, const FIRST: u32> Deserialize<'de> for StartLedger<FIRST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Form;
-        impl Visitor<'_> for Form {
-            type Value = StartLedger;
+        struct Form<const FIRST: u32>;
+        impl<const FIRST: u32> Visitor<'_> for Form<FIRST> {
+            type Value = StartLedger<FIRST>;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`latest`, `oldest` or a ledger number from 1")
+                write!(f, "`latest`, `oldest` or a ledger number from {FIRST}")
             }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<StartLedger, E> {
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
                 match text {
                     "latest" => Ok(StartLedger::Latest),
                     "oldest" => Ok(StartLedger::Oldest),
@@ -131,19 +131,19 @@ impl<'de> Deserialize<'de> for StartLedger {
                     },
                 }
             }
-            fn visit_u64<E: de::Error>(self, number: u64) -> Result<StartLedger, E> {
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
                 match u32::try_from(number) {
-                    Ok(number) if number > 0 => Ok(StartLedger::Number(number)),
+                    Ok(number) if number >= FIRST => Ok(StartLedger::Number(number)),
                     _ => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
                 }
             }
-            fn visit_i64<E: de::Error>(self, number: i64) -> Result<StartLedger, E> {
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
                 u64::try_from(number)
                     .map_err(|_| E::invalid_value(de::Unexpected::Signed(number), &self))
                     .and_then(|number| self.visit_u64(number))
             }
         }
-        deserializer.deserialize_any(Form)
+        deserializer.deserialize_any(Form::<FIRST>)
     }
 }
 
@@ -193,5 +193,25 @@ impl Access<'_> {
             return Err(setting("timeout", "0 leaves no time for an answer; write 30s".into()));
         }
         Ok(RpcSettings { urls, headers, timeout: self.timeout.0, max_response: self.max_response.bytes() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn number_0_is_a_ledger_only_where_the_chain_begins_with_it() {
+        let of_block_0 =
+            |value: Value| serde_json::from_value::<StartLedger<0>>(value).map_err(|error| error.to_string());
+        let of_ledger_1 =
+            |value: Value| serde_json::from_value::<StartLedger>(value).map_err(|error| error.to_string());
+        for zero in [json!(0), json!("0")] {
+            assert_eq!(of_block_0(zero.clone()), Ok(StartLedger::Number(0)));
+            assert!(of_ledger_1(zero).unwrap_err().contains("a ledger number from 1"));
+        }
+        assert!(of_block_0(json!(-1)).unwrap_err().contains("a ledger number from 0"));
+        assert_eq!(of_ledger_1(json!(1)), Ok(StartLedger::Number(1)));
     }
 }

@@ -84,6 +84,8 @@ pub struct Snapshot {
     pub breaks: BTreeMap<&'static str, u64>,
     /// The last error, also when all is well again.
     pub last_error: Option<Trouble>,
+    /// Why nothing more is read before a person has looked, and since when; `None` as soon as a poll works.
+    pub held: Option<Trouble>,
     /// The ledger of the last checkpoint written.
     pub checkpoint_ledger: Option<u64>,
     /// Why the newest checkpoint could not be written; `None` as soon as one can.
@@ -106,6 +108,8 @@ struct Inner {
     recent: VecDeque<Recent>,
     polls: Reminder,
     checkpoints: Reminder,
+    /// How often an address served another network since a poll worked.
+    strangers: usize,
     /// When a change of state was logged last.
     state_logged: Option<Instant>,
 }
@@ -145,6 +149,7 @@ impl SourceStatus {
             recent: VecDeque::with_capacity(RECENT),
             polls: Reminder::default(),
             checkpoints: Reminder::default(),
+            strangers: 0,
             state_logged: None,
         };
         Arc::new(SourceStatus { number, name: name.into(), inner: Mutex::new(inner) })
@@ -202,6 +207,7 @@ impl SourceStatus {
         inner.snapshot.newest_ledger = newest.or(inner.snapshot.newest_ledger);
         let state = if behind { State::CatchingUp } else { State::Live };
         let before = std::mem::replace(&mut inner.snapshot.state, state);
+        (inner.snapshot.held, inner.strangers) = (None, 0);
         if let Some(unlogged) = inner.polls.works() {
             log::info!(source = self.name.as_str(), unlogged; "source works again");
         }
@@ -217,12 +223,26 @@ impl SourceStatus {
         }
     }
 
-    /// A poll failed; the next is after `wait`.
-    pub(super) fn failed(&self, error: &SourceError, wait: Duration) {
+    /// A poll failed; the next is after `wait`. The source has so many addresses: of another network it is only when
+    /// that was said as often, since one wrong address among good ones is left by itself.
+    pub(super) fn failed(&self, error: &SourceError, wait: Duration, addresses: usize) {
         let mut inner = self.lock();
         inner.snapshot.state = State::Failing;
         let kind = error.kind();
         self.count(&mut inner, error);
+        let holds = match error {
+            SourceError::Held { .. } => true,
+            SourceError::WrongNetwork { .. } => {
+                inner.strangers += 1;
+                inner.strangers >= addresses
+            }
+            _ => false,
+        };
+        let snapshot = &mut inner.snapshot;
+        let same = snapshot.held.as_ref().map(|held| &held.what) == snapshot.last_error.as_ref().map(|last| &last.what);
+        if holds && !same {
+            snapshot.held = snapshot.last_error.clone();
+        }
         let unlogged = inner.polls.failed(kind);
         drop(inner);
         if let Some(unlogged) = unlogged {
@@ -302,6 +322,33 @@ mod tests {
         reminder.logged = reminder.logged.and_then(|(kind, at)| Some((kind, at.checked_sub(REMIND)?)));
         assert_eq!(reminder.failed("transport"), Some(1));
         assert_eq!((reminder.works(), reminder.works()), (Some(0), None));
+    }
+
+    #[test]
+    fn what_holds_a_source_is_known_until_a_poll_works() {
+        let failed = |status: &SourceStatus, error: &SourceError| {
+            status.failed(error, Duration::ZERO, 2);
+            status.snapshot().held.map(|held| held.what)
+        };
+        let gone = SourceError::Transport { url: "http://a".into(), reason: "refused".into() };
+        let held = SourceError::Held { reason: "forked".into(), key: "on_deep_reorg", value: "continue" };
+        let stranger =
+            SourceError::WrongNetwork { url: "http://a".into(), expected: "evm-1".into(), found: "evm-2".into() };
+        let status = SourceStatus::new(0, "a");
+        assert_eq!(failed(&status, &gone), None);
+        assert_eq!(failed(&status, &held), Some(held.to_string()));
+        let since = status.snapshot().held;
+        assert_eq!(failed(&status, &gone), Some(held.to_string()), "who else fails does not lift it");
+        failed(&status, &held);
+        assert_eq!(status.snapshot().held, since, "since the first time");
+        status.working(None, false);
+        assert_eq!(status.snapshot().held, None);
+        // Of two addresses one may be wrong.
+        assert_eq!(failed(&status, &stranger), None);
+        status.working(None, false);
+        assert_eq!(failed(&status, &stranger), None);
+        assert_eq!(failed(&status, &gone), None);
+        assert_eq!(failed(&status, &stranger), Some(stranger.to_string()));
     }
 
     #[test]

@@ -45,12 +45,17 @@ fn program() -> Option<PathBuf> {
 impl Anvil {
     /// On a free port; `None`, said, where it is not installed.
     pub fn start() -> Option<Anvil> {
+        Anvil::with(&[])
+    }
+
+    /// The same with further arguments.
+    pub fn with(arguments: &[&str]) -> Option<Anvil> {
         let Some(program) = program() else {
             println!("skipped: no anvil; name it as ANVIL, or install the npm package @foundry-rs/anvil (NODE_PATH)");
             return None;
         };
         let mut command = Command::new(program);
-        command.args(["--port", "0", "--no-mining", "--order", "fifo", "--chain-id", "31337"]);
+        command.args(["--port", "0", "--no-mining", "--order", "fifo", "--chain-id", "31337"]).args(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Process::of(command);
         let address = process.wait_for("address of anvil", |process| {
@@ -92,6 +97,12 @@ impl Anvil {
 
     pub fn head(&self) -> u64 {
         number(&self.rpc("eth_blockNumber", json!([])))
+    }
+
+    /// The number and the hash of a block, by number or tag.
+    pub fn block(&self, block: &str) -> (u64, String) {
+        let block = self.rpc("eth_getBlockByNumber", json!([block, false]));
+        (number(&block["number"]), block["hash"].as_str().unwrap()[2..].to_owned())
     }
 
     pub fn receipt(&self, transaction: &str) -> Value {

@@ -26,16 +26,17 @@ pub struct SourceHealth {
 impl SourceHealth {
     /// Why the source is not ready; empty: it is.
     pub fn troubles(&self) -> Vec<String> {
-        let silent = match (self.known.state, self.last_ledger_age) {
-            (State::Stopped, _) => Some("stopped".to_owned()),
-            (_, None) => Some("no ledger yet".to_owned()),
-            (_, Some(age)) if self.stale_after.is_some_and(|limit| age >= limit) => {
-                Some(format!("no ledger for {} s", age.as_secs()))
+        let error = || self.current_error().map(|error| format!("; last error: {error}")).unwrap_or_default();
+        let silent = match (self.known.state, &self.known.held, self.last_ledger_age) {
+            (State::Stopped, ..) => Some(format!("stopped{}", error())),
+            // At once: nothing will come before a person has looked.
+            (_, Some(held), _) => Some(held.what.clone()),
+            (.., None) => Some(format!("no ledger yet{}", error())),
+            (.., Some(age)) if self.stale_after.is_some_and(|limit| age >= limit) => {
+                Some(format!("no ledger for {} s{}", age.as_secs(), error()))
             }
             _ => None,
         };
-        let error = self.current_error().map(|error| format!("; last error: {error}")).unwrap_or_default();
-        let silent = silent.map(|what| format!("{what}{error}"));
         let checkpoint = self.known.checkpoint_error.as_ref().map(|error| error.what.clone());
         silent.into_iter().chain(checkpoint).collect()
     }

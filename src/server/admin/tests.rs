@@ -105,11 +105,17 @@ async fn not_ready_says_why() {
     };
     let stale = SourceHealth { last_ledger_age: Some(Duration::from_secs(61)), ..live() };
     let stopped = known(|known| known.state = State::Stopped);
+    // The last ledger came a second ago, and an address that is dead failed since.
+    let held = known(|known| {
+        (known.state, known.held) = (State::Failing, trouble("block 7 was replaced; set `on_deep_reorg: continue`"));
+        known.last_error = trouble("connection refused");
+    });
     let full = known(|known| known.checkpoint_error = trouble("checkpoint /x: no space; check `state_dir`"));
     for (source, draining, reason) in [
         (opening, false, "source main: no ledger yet; last error: connection refused"),
         (stale, false, "source main: no ledger for 61 s"),
         (stopped, false, "source main: stopped"),
+        (held, false, "source main: block 7 was replaced; set `on_deep_reorg: continue`"),
         (full, false, "source main: checkpoint /x: no space; check `state_dir`"),
         (live(), true, "the server is about to stop"),
     ] {

@@ -3,8 +3,7 @@
 use crate::config::reference::{Show, Shown};
 use crate::config::settings;
 use crate::config::units::{Size, Time};
-use crate::source::stellar::{Secret, StartLedger};
-use crate::source::{RpcSettings, RpcUrl, SourceError, header, header_from_file, without_secrets};
+use crate::source::{RpcSettings, RpcUrl, Secret, SourceError, StartLedger, header, header_from_file, without_secrets};
 use reqwest::Url;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
@@ -22,7 +21,7 @@ settings! {
         pub chain_id: Option<u64>,
         /// The first block to read when there is no checkpoint: `latest` (the newest that is final), `oldest` (block 0)
         /// or a number. Default latest: what happens from now on.
-        pub start_ledger: StartLedger,
+        pub start_ledger: StartLedger<0>,
         /// How long to wait at the tip before asking again; half of a block's time is enough. Default 1s.
         pub poll_interval: Time = Time::secs(1),
         /// When a block counts as final and is sent. Nothing that was sent can be taken back.

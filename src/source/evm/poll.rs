@@ -1,6 +1,7 @@
 //! The position in the chain and how it moves: blocks are fetched to the head and linked by their hashes; those that
 //! are final are sent, from the window's bottom.
 
+mod doubts;
 pub(super) mod fetch;
 mod reorg;
 #[cfg(test)]
@@ -13,10 +14,10 @@ use super::tokens::Tokens;
 use super::verify::Whole;
 use super::watch::Watch;
 use crate::event::{Continuity, Event, Hash, LedgerBatch, LedgerRef};
-use crate::source::stellar::StartLedger;
-use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError};
+use crate::source::{Checkpoint, Context, Ledger, LocalFuture, Next, RpcClient, SourceError, StartLedger};
+use doubts::Doubts;
 use fetch::{ReceiptsForm, Step};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -67,8 +68,8 @@ pub struct EvmRpc {
     head_at: Option<Instant>,
     /// To be announced with the next batch.
     announce: Option<Continuity>,
-    /// Addresses that have another block where the one sent last was, and which.
-    doubts: HashMap<usize, Hash>,
+    /// What addresses say that have another block where the one sent last was.
+    doubts: Doubts,
     /// How often in a row a block was not there, or not whole, and since when.
     misses: u32,
     missing_since: Option<Instant>,
@@ -111,7 +112,7 @@ impl EvmRpc {
             final_hash: None,
             head_at: None,
             announce: None,
-            doubts: HashMap::new(),
+            doubts: Doubts::default(),
             misses: 0,
             missing_since: None,
             faults: 0,
@@ -322,7 +323,14 @@ impl Ledger for EvmRpc {
 
     fn next(&mut self) -> LocalFuture<'_, Result<Next, SourceError>> {
         Box::pin(async {
+            let asked = self.made.as_ref().map(|(calls, _)| calls.endpoint());
             let outcome = self.next_block().await;
+            match (asked, &outcome) {
+                // These are answers, and what they say was noted.
+                (None, _) | (_, Err(SourceError::Discontinuity { .. } | SourceError::Held { .. })) => {}
+                (Some(address), Ok(_)) => self.doubts.works(address),
+                (Some(address), Err(_)) => self.doubts.failed(address),
+            }
             // Whoever answers so may be of another chain by now.
             if matches!(outcome, Err(SourceError::Malformed { .. } | SourceError::Discontinuity { .. })) {
                 self.checked = None;
@@ -336,7 +344,7 @@ impl Ledger for EvmRpc {
     }
 
     fn newest(&self) -> Option<u64> {
-        (self.head > 0).then(|| self.newest_final())
+        self.due.map(|_| self.newest_final())
     }
 
     fn counters(&self) -> BTreeMap<String, u64> {

@@ -3,8 +3,7 @@
 use super::calls::Calls;
 use super::config::{Config, Final};
 use super::poll::fetch;
-use crate::source::stellar::StartLedger;
-use crate::source::{Found, LONGEST_PROBE, Probe, RpcClient, RpcSettings, SourceError, without_secrets};
+use crate::source::{Found, LONGEST_PROBE, Probe, RpcClient, RpcSettings, SourceError, StartLedger, without_secrets};
 use std::time::Instant;
 use tokio::time::timeout;
 

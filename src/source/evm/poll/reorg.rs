@@ -132,15 +132,10 @@ impl EvmRpc {
         Ok(())
     }
 
-    /// The address in use has this block instead of the last one. Whether that is believed: two addresses must say the
-    /// same, or the only one twice.
+    /// The address in use has this block instead of the last one: whether that is believed.
     fn doubt(&mut self, found: Hash) -> bool {
         let Some((calls, _)) = &self.made else { return false };
-        let again = self.doubts.insert(calls.endpoint(), found) == Some(found);
-        match calls.endpoints() {
-            1 => again,
-            _ => self.doubts.values().filter(|other| **other == found).count() > 1,
-        }
+        self.doubts.heard(calls.endpoint(), found, calls.endpoints())
     }
 
     /// The newest block that was sent and is still part of the chain. Where nobody knows any more what came before the
@@ -159,6 +154,8 @@ impl EvmRpc {
                 return Ok((number, hash));
             }
         }
+        // Another may still have them.
+        self.ask_another();
         let reason = format!(
             "the chain was reorganised below block {last}, and where the chain parted is not known: no rpc has what came \
              before block {number} that was replaced. Without its checkpoint the source begins anew at start_ledger"

@@ -305,3 +305,95 @@ async fn a_machine_that_stopped_on_a_replaced_block_is_no_fork() {
         assert_blocks(&batches, &good, 5, top - 2);
     }
 }
+
+/// Nodes of one chain whose first ten blocks a source has sent.
+async fn several<const N: usize>(more: Value) -> ([SharedNode; N], EvmRpc) {
+    let nodes = [(); N].map(|()| Node::new(10));
+    let mut urls = Vec::new();
+    for node in &nodes {
+        urls.push(served(node).await);
+    }
+    let urls: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let mut source = opened(settings(&urls, more)).await;
+    assert_blocks(&polled(&mut source).await.0, &nodes[0], 0, 8);
+    (nodes, source)
+}
+
+/// Replaces the last six blocks by eight.
+fn fork(node: &SharedNode) {
+    let mut node = node.lock().unwrap();
+    node.revert(6);
+    node.said = 1000;
+    (0..8).for_each(|_| node.mine(1));
+}
+
+/// It accepts connections and cuts them.
+fn dies(node: &SharedNode) {
+    node.lock().unwrap().twist = Some(Box::new(|_, _| Some(Reply::Cut)));
+}
+
+#[actix::test]
+async fn the_dead_have_no_word_about_a_deep_fork() {
+    for dead in 1..=2 {
+        let ([forked, others @ ..], mut source) = several::<3>(json!({ "on_deep_reorg": "continue" })).await;
+        fork(&forked);
+        let (gone, alive) = others.split_at(dead);
+        gone.iter().for_each(dies);
+        alive.iter().for_each(fork);
+        let (batches, errors) = polled(&mut source).await;
+        assert!(errors.contains(&"transport") && errors.contains(&"discontinuity"), "{errors:?}");
+        let announced = batches[0].continuity.clone().unwrap();
+        assert_eq!((announced.kind, announced.from_ledger, announced.to_ledger), (ContinuityKind::Reorg, 5, 8));
+        assert!(batches[1..].iter().all(|batch| batch.continuity.is_none()));
+        assert_blocks_only(&batches, &forked, 5, 10);
+    }
+}
+
+#[actix::test]
+async fn a_source_is_held_though_an_address_is_dead() {
+    let ([forked, good], mut source) = several::<2>(json!({})).await;
+    fork(&forked);
+    dies(&good);
+    let (batches, errors) = polled(&mut source).await;
+    assert!(batches.is_empty(), "{batches:?}");
+    assert!(errors.iter().filter(|kind| **kind == "held").count() >= 3, "{errors:?}");
+    let first = errors.iter().position(|kind| *kind == "held").unwrap();
+    assert!(errors[..first].iter().filter(|kind| **kind == "transport").count() >= 3, "it was waited for: {errors:?}");
+    // It is back, and its chain is the one that was sent: nothing is missing.
+    {
+        let mut good = good.lock().unwrap();
+        good.twist = None;
+        (0..3).for_each(|_| good.mine(1));
+    }
+    let (batches, _) = polled(&mut source).await;
+    assert_blocks(&batches, &good, 9, 11);
+}
+
+#[actix::test]
+async fn who_is_away_for_a_moment_or_says_otherwise_stands_against_a_fork() {
+    // Two failures, and then it works.
+    let ([orphaned, good], mut source) = several::<2>(json!({ "on_deep_reorg": "continue" })).await;
+    fork(&orphaned);
+    good.lock().unwrap().faults.extend([Reply::Cut, Reply::Status(502, "")]);
+    good.lock().unwrap().mine(1);
+    let (batches, errors) = polled(&mut source).await;
+    assert!(errors.contains(&"http_status"), "{errors:?}");
+    assert!(batches.iter().all(|batch| batch.continuity.is_none()));
+    assert_blocks(&batches, &good, 9, 9);
+
+    // One is dead, one has another chain, one goes on.
+    let ([orphaned, dead, good], mut source) = several::<3>(json!({ "on_deep_reorg": "continue" })).await;
+    fork(&orphaned);
+    dies(&dead);
+    for round in 0..4 {
+        good.lock().unwrap().mine(1);
+        // It fails as well from time to time, so that the others are asked.
+        good.lock().unwrap().faults.push_back(Reply::Status(502, ""));
+        let mut batches = Vec::new();
+        while batches.is_empty() {
+            batches = polled(&mut source).await.0;
+        }
+        assert!(batches.iter().all(|batch| batch.continuity.is_none()));
+        assert_blocks(&batches, &good, 9 + round, 9 + round);
+    }
+}

@@ -3,11 +3,14 @@
 use super::random::checkpoint;
 use super::*;
 use crate::event::ContinuityKind;
+use crate::source::CheckpointStore;
 use crate::source::testing::Reply;
 
 #[actix::test]
 async fn where_a_source_begins() {
-    for (start, first) in [(json!("latest"), 18), (json!("oldest"), 0), (json!(5), 5), (json!(25), 25)] {
+    for (start, first) in
+        [(json!("latest"), 18), (json!("oldest"), 0), (json!(0), 0), (json!("0"), 0), (json!(5), 5), (json!(25), 25)]
+    {
         let node = Node::new(20);
         let source = opened(settings(&[&served(&node).await], json!({ "start_ledger": start }))).await;
         assert_eq!(source.due(), Some(first));
@@ -19,6 +22,23 @@ async fn where_a_source_begins() {
         node.lock().unwrap().mine(1);
     }
     assert_blocks(&polled(&mut source).await.0, &node, 25, 26);
+}
+
+#[actix::test]
+async fn block_0_is_a_position_like_any_other() {
+    let node = Node::new(2);
+    let config = settings(&[&served(&node).await], json!({ "start_ledger": 0 }));
+    let mut source = opened(config.clone()).await;
+    let (batches, errors) = polled(&mut source).await;
+    assert_blocks(&batches, &node, 0, 0);
+    assert_eq!((errors.len(), source.due(), source.newest()), (0, Some(1), Some(0)));
+    let directory = tempfile::tempdir().unwrap();
+    let store = CheckpointStore::new(directory.path(), "a", "evm-31337", "evm");
+    store.save(&checkpoint(&batches[0], &source)).unwrap();
+    let mut source = resumed(config, store.load().unwrap().unwrap()).await;
+    assert!(polled(&mut source).await.0.is_empty());
+    node.lock().unwrap().mine(1);
+    assert_blocks(&polled(&mut source).await.0, &node, 1, 1);
 }
 
 /// A source that goes on after a batch of another.
