@@ -2,7 +2,9 @@
 
 use crate::common::server::{Devnet, Process, path, program};
 use serde_json::{Value, json};
+use std::io::Write;
 use std::net::TcpListener;
+use std::process::Stdio;
 
 /// Exit code, standard output, standard error.
 fn run(arguments: &[&str]) -> (i32, String, String) {
@@ -17,7 +19,7 @@ fn version_and_help() {
     assert_eq!(run(&["--version"]), (0, version, String::new()));
     let (code, help, _) = run(&["--help"]);
     assert_eq!(code, 0);
-    for command in ["serve", "check-config", "gen-config", "devnet"] {
+    for command in ["serve", "check-config", "gen-config", "devnet", "hash-password", "token"] {
         assert!(help.contains(command), "{command} is not in\n{help}");
     }
     let (code, _, error) = run(&["sevre"]);
@@ -93,6 +95,26 @@ fn sources_are_asked_when_that_is_wished() {
     // Without the wish nobody is asked.
     let (code, text, _) = run(&["check-config", path(&file)]);
     assert_eq!((code, text.contains("asking")), (0, false), "{text}");
+}
+
+#[test]
+fn a_password_becomes_its_hash() {
+    let hash = |password: &str| {
+        let mut process = program().arg("hash-password").stdin(Stdio::piped()).spawn().unwrap();
+        // It may have seen enough before all is written.
+        let _ = process.stdin.take().unwrap().write_all(password.as_bytes());
+        let output = process.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (code, text, error) = hash("correct horse\n");
+    assert_eq!((code, error.as_str()), (0, ""));
+    assert!(text.starts_with("$argon2id$v=19$m=19456,t=2,p=1$") && text.lines().count() == 1, "{text}");
+    for (bad, told) in [("", "is empty"), ("one\ntwo\n", "more than one line"), (&"x".repeat(3000), "1024 bytes")] {
+        let (code, text, error) = hash(bad);
+        assert_eq!((code, text.as_str()), (1, ""), "{error}");
+        assert!(error.contains(told) && !error.contains("xxx") && !error.contains("two"), "{error}");
+    }
 }
 
 #[test]

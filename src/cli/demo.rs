@@ -109,7 +109,7 @@ fn gateway() -> maticvigil::Config {
         contracts: WATCHED.into_iter().map(|contract| contract.name().to_owned()).collect(),
         deployers: vec![format!("{:#x}", devnet::evm::deployer())],
     };
-    maticvigil::Config { keys: vec![maticvigil::KeyEntry(key)], ..maticvigil::Config::default() }
+    maticvigil::Config { keys: vec![key.into()], ..maticvigil::Config::default() }
 }
 
 #[cfg(test)]

@@ -14,9 +14,11 @@ pub mod check_config;
 pub mod demo;
 pub mod descriptors;
 pub mod devnet;
+pub mod hash_password;
 pub mod listen;
 pub mod load;
 pub mod serve;
+pub mod token;
 
 use crate::config::reference;
 use anyhow::Context;
@@ -35,6 +37,9 @@ Examples:
   ledgercast devnet --rate 0.2                 only the embedded ledger, one block every 5 seconds
   ledgercast devnet --ledger xrpl              the same as an XRP Ledger
   ledgercast load --clients 1000               how many clients can it serve?
+  ledgercast hash-password > alice.password    what a user's `password_file` holds
+  ledgercast token --config my.yaml --mount /bells --user alice
+                                               a token for a five-bells client
   RUST_LOG=ledgercast=debug ledgercast         with more in the log";
 
 /// Polls ledgers and pushes what happens on them to many WebSocket clients, each in the protocol it already speaks.
@@ -67,6 +72,12 @@ pub enum Command {
     Devnet(devnet::Arguments),
     /// Load a server with many clients, check what they get, and measure how long it takes
     Load(Box<load::Arguments>),
+    /// Read a password, print the hash that stands for it in the settings
+    #[command(long_about = hash_password::ABOUT)]
+    HashPassword,
+    /// Print a token with which a user of a five_bells mount comes in
+    #[command(long_about = token::ABOUT)]
+    Token(token::Arguments),
 }
 
 /// Does what the command line says. Errors are for people, with the remedy.
@@ -77,6 +88,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::GenConfig => print(&reference::print(&reference::example())),
         Command::Devnet(arguments) => devnet::run(arguments),
         Command::Load(arguments) => load::run(*arguments),
+        Command::HashPassword => hash_password::run(),
+        Command::Token(arguments) => token::run(&arguments),
     }
 }
 

@@ -37,6 +37,23 @@ impl Fault {
         self
     }
 
+    /// What is wrong, for files of secrets: without a word that the file holds. The types that are read must not repeat
+    /// any either, where they tell faults of their own.
+    pub fn without_contents(&self) -> String {
+        let path = path_text(self.path.iter().rev());
+        let section = if path.is_empty() { "the top level" } else { &path };
+        let names = |known: &[&str]| known.iter().map(|known| format!("`{known}`")).collect::<Vec<_>>().join(", ");
+        match &self.what {
+            What::UnknownKey { known, .. } => {
+                let known: Vec<&str> = known.iter().map(String::as_str).collect();
+                format!("unknown key in {section}; there is {}", names(&known))
+            }
+            What::UnknownName { known, .. } => format!("unknown {section}; there is {}", names(known)),
+            What::Wrong { expected, .. } => format!("{section} is something else; write {expected}"),
+            What::Missing { .. } | What::Other(_) => self.to_string(),
+        }
+    }
+
     fn inside(mut self, step: Step) -> Fault {
         self.path.push(step);
         self

@@ -18,6 +18,7 @@
 pub mod address;
 pub mod check;
 pub mod decode;
+pub mod discreet;
 pub mod load;
 pub mod origin;
 pub mod pipelines;
@@ -28,6 +29,7 @@ pub mod units;
 
 pub use address::{Bind, Network};
 pub use check::Finding;
+pub use discreet::{Discreet, HoldsSecret};
 pub use load::{ConfigError, Loaded, load};
 pub use origin::Origin;
 pub(crate) use settings::settings;

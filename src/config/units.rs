@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// A duration, written as a whole number and `ms`, `s`, `m` or `h`.
+/// A duration, written as a whole number and `ms`, `s`, `m`, `h` or `d`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Time(pub Duration);
 
@@ -13,7 +13,7 @@ pub struct Time(pub Duration);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(pub u64);
 
-const TIME_UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+const TIME_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZE_UNITS: [(&str, u64); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
 
 impl Time {
@@ -25,6 +25,11 @@ impl Time {
     /// So many seconds.
     pub const fn secs(count: u64) -> Time {
         Time(Duration::from_secs(count))
+    }
+
+    /// So many days.
+    pub const fn days(count: u64) -> Time {
+        Time::secs(count * 86_400)
     }
 }
 
@@ -120,9 +125,10 @@ mod tests {
 
     #[test]
     fn read_and_written() {
-        for text in ["250ms", "30s", "5m", "24h", "1500ms"] {
+        for text in ["250ms", "30s", "5m", "36h", "1500ms", "30d"] {
             assert_eq!(text.parse::<Time>().unwrap().to_string(), text);
         }
+        assert_eq!("24h".parse::<Time>(), Ok(Time::days(1)));
         for text in ["512B", "64KiB", "1MiB", "10GiB", "1500B"] {
             assert_eq!(text.parse::<Size>().unwrap().to_string(), text);
         }

@@ -12,6 +12,7 @@
 //!
 //! Adding a dialect: one folder, and one line in each list of `table.rs`.
 
+pub mod five_bells;
 pub mod flow;
 pub mod frame;
 mod http;

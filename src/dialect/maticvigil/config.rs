@@ -5,12 +5,8 @@ use super::keys::{address, key_fault};
 use crate::config::decode::suggestion;
 use crate::config::reference::{Show, Shown};
 use crate::config::units::Size;
-use crate::config::{Finding, settings};
+use crate::config::{Discreet, Finding, HoldsSecret, settings};
 use crate::source::stellar::Secret;
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
-use std::fmt;
-use std::ops::Deref;
 use std::path::PathBuf;
 
 settings! {
@@ -73,49 +69,11 @@ impl Show for BigIntegers {
     }
 }
 
-/// An entry of `keys`. A bare text in its place is likely a key, so it is refused without being repeated.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct KeyEntry(pub Key);
+/// An entry of `keys`. A bare text in its place is likely a key.
+pub type KeyEntry = Discreet<Key>;
 
-impl Deref for KeyEntry {
-    type Target = Key;
-    fn deref(&self) -> &Key {
-        &self.0
-    }
-}
-
-impl Show for KeyEntry {
-    fn show(&self) -> Shown {
-        self.0.show()
-    }
-}
-
-impl<'de> Deserialize<'de> for KeyEntry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<KeyEntry, D::Error> {
-        struct Section;
-        impl<'de> Visitor<'de> for Section {
-            type Value = KeyEntry;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a section with keys")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<KeyEntry, A::Error> {
-                Key::deserialize(MapAccessDeserializer::new(map)).map(KeyEntry)
-            }
-            fn visit_str<E: de::Error>(self, _: &str) -> Result<KeyEntry, E> {
-                Err(E::custom("a text; write { key_file: FILE, contracts: [ADDRESS] }"))
-            }
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<KeyEntry, E> {
-                self.visit_str("")
-            }
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<KeyEntry, E> {
-                self.visit_str("")
-            }
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<KeyEntry, E> {
-                self.visit_str("")
-            }
-        }
-        deserializer.deserialize_any(Section)
-    }
+impl HoldsSecret for Key {
+    const FORM: &'static str = "{ key_file: FILE, contracts: [ADDRESS] }";
 }
 
 impl Config {

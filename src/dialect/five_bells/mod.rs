@@ -1,0 +1,3 @@
+//! The WebSocket API of five-bells-ledger.
+
+pub mod users;

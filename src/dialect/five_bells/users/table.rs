@@ -1,0 +1,210 @@
+//! The users as the settings and files have them now, with the key of their tokens: made whole, or not at all.
+
+use super::User;
+use super::config::{AccessConfig, UserConfig, UserEntry, account};
+use super::password::{Cost, Credential, Hash};
+use super::token::{Claim, KEY_BYTES, TokenKey};
+use crate::config::decode::{decode, path_text};
+use crate::config::tree::{Node, Place, Step};
+use crate::server::FileError;
+use crate::source::Secret;
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+/// Bytes of a file of users: tens of thousands of them.
+const LONGEST_FILE: u64 = 8 << 20;
+
+/// Everybody who may come in.
+pub(super) struct Table {
+    entries: HashMap<Box<str>, Entry>,
+    /// What a password is compared with that is nobody's.
+    dummy: Arc<Hash>,
+    pub key: Arc<TokenKey>,
+    /// Goes up with each other key.
+    key_number: u32,
+}
+
+struct Entry {
+    hash: Arc<Hash>,
+    disabled: bool,
+    /// The user who has shown a password.
+    by_password: Arc<User>,
+    /// The same with a token: loses its right with the key.
+    by_token: Arc<User>,
+}
+
+/// Where the settings stand, and what they may name.
+pub(super) struct Surroundings<'a> {
+    pub section: &'a str,
+    pub ledgers: Option<&'a [String]>,
+}
+
+impl Table {
+    /// What the settings alone say: those whose password stands in a file are not there yet.
+    pub(super) fn of_settings(settings: &AccessConfig) -> Table {
+        let mut table = Table::empty(Arc::new(TokenKey::random()), 0);
+        for user in &settings.users {
+            let hash = user.password_hash.as_ref().and_then(|Secret(text)| Hash::parse(text).ok());
+            if let Some(hash) = hash {
+                table.add(user, hash);
+            }
+        }
+        table.prepare_dummy();
+        table
+    }
+
+    /// What the settings and their files say now.
+    pub(super) fn read(settings: &AccessConfig, around: &Surroundings<'_>, before: &Table) -> Result<Table, FileError> {
+        let (mut key, mut number) = (before.key.clone(), before.key_number);
+        if let Some(file) = &settings.token_key_file {
+            let read = read_key(file).map_err(|reason| around.wrong("token_key_file", file, reason))?;
+            if number == 0 || !read.is(&key) {
+                (key, number) = (Arc::new(read), number.wrapping_add(1));
+            }
+        }
+        let mut table = Table::empty(key, number);
+        for (at, user) in settings.users.iter().enumerate() {
+            let setting = format!("users[{at}].password_file");
+            // What stands in the settings themselves was looked at with them.
+            let Some(hash) = user_hash(user, around, &setting)? else { continue };
+            table.add(user, hash);
+        }
+        if let Some(file) = &settings.users_file {
+            table.add_file(file, around)?;
+        }
+        table.prepare_dummy();
+        Ok(table)
+    }
+
+    fn empty(key: Arc<TokenKey>, key_number: u32) -> Table {
+        let dummy = Arc::new(Hash::dummy(Cost::RECOMMENDED));
+        Table { entries: HashMap::new(), dummy, key, key_number }
+    }
+
+    fn add_file(&mut self, file: &Path, around: &Surroundings<'_>) -> Result<(), FileError> {
+        let wrong = |reason: String| around.wrong("users_file", file, reason);
+        let at = |place: Option<Place>| match place {
+            Some(Place { line, column }) => format!("line {line}, column {column}: "),
+            None => String::new(),
+        };
+        let text = read_text(file, LONGEST_FILE).map_err(wrong)?;
+        let tree = Node::parse(&text)
+            .map_err(|(place, _)| wrong(format!("{}is no YAML, or a key stands there twice", at(place))))?;
+        let users: Vec<UserEntry> =
+            decode(&tree).map_err(|fault| wrong(format!("{}{}", at(fault.place), fault.without_contents())))?;
+        let ledgers: Option<Vec<&str>> = around.ledgers.map(|keys| keys.iter().map(String::as_str).collect());
+        for (index, user) in users.iter().enumerate() {
+            let taken = self.entries.contains_key(user.name.as_str());
+            let taken = taken.then(|| (vec!["name".into()], "is that of another user; remove one of them".to_owned()));
+            if let Some((path, message)) = user.problems(ledgers.as_deref()).into_iter().next().or(taken) {
+                let path = [vec![Step::Index(index)], path].concat();
+                let place = at(Some(tree.place_of(&path)));
+                return Err(wrong(format!("{place}{} {message}", path_text(path.iter()))));
+            }
+            if let Some(hash) = user_hash(user, around, "users_file")? {
+                self.add(user, hash);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first of a name stays.
+    fn add(&mut self, user: &UserConfig, hash: Hash) {
+        let accounts = user.accounts.iter().filter_map(|text| account(text));
+        let by_password = User {
+            name: user.name.as_str().into(),
+            admin: user.admin,
+            accounts: accounts.map(|(ledger, account)| (ledger.into(), account.into())).collect(),
+            credential: hash.credential,
+            token_key: None,
+        };
+        let by_token = User { token_key: Some(self.key_number), ..by_password.clone() };
+        self.entries.entry(user.name.as_str().into()).or_insert_with(|| Entry {
+            hash: Arc::new(hash),
+            disabled: user.disabled,
+            by_password: Arc::new(by_password),
+            by_token: Arc::new(by_token),
+        });
+    }
+
+    /// As costly as the costliest, so that who does not exist cannot be told by the time that it takes.
+    fn prepare_dummy(&mut self) {
+        let costs = self.entries.values().map(|entry| entry.hash.cost());
+        if let Some(cost) = costs.max_by_key(|cost| cost.work()) {
+            self.dummy = Arc::new(Hash::dummy(cost));
+        }
+    }
+
+    fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(name).filter(|entry| !entry.disabled)
+    }
+
+    /// The user of this name, if there is one who may come in.
+    pub(super) fn find(&self, name: &str) -> Option<&Arc<User>> {
+        self.entry(name).map(|entry| &entry.by_password)
+    }
+
+    /// What a password of this user has to fit; of nobody too there is something.
+    pub(super) fn hash(&self, name: &str) -> &Arc<Hash> {
+        self.entry(name).map_or(&self.dummy, |entry| &entry.hash)
+    }
+
+    /// Whose token it is.
+    pub(super) fn judge(&self, token: &str, now: SystemTime) -> Option<&Arc<User>> {
+        let claim = Claim::read(token)?;
+        let entry = self.entry(claim.name());
+        // For nobody's the same is done as for somebody's.
+        let credential = entry.map_or(Credential([0; 32]), |entry| entry.hash.credential);
+        let good = self.key.believes(&claim, credential, now);
+        entry.filter(|_| good).map(|entry| &entry.by_token)
+    }
+
+    /// Whether it is still one of ours, with the same rights, password and key.
+    pub(super) fn still_there(&self, user: &User) -> bool {
+        self.entry(&user.name).is_some_and(|entry| *entry.by_password == *user || *entry.by_token == *user)
+    }
+}
+
+impl Surroundings<'_> {
+    fn wrong(&self, setting: &str, file: &Path, reason: String) -> FileError {
+        FileError { key: format!("{}.{setting}", self.section), file: file.to_owned(), reason }
+    }
+}
+
+/// What the user's password has to fit, from wherever it stands; `setting` names the file.
+fn user_hash(user: &UserConfig, around: &Surroundings<'_>, setting: &str) -> Result<Option<Hash>, FileError> {
+    let Some(file) = &user.password_file else {
+        return Ok(user.password_hash.as_ref().and_then(|Secret(text)| Hash::parse(text).ok()));
+    };
+    let wrong = |reason: String| around.wrong(setting, file, reason);
+    let text = read_text(file, 4096).map_err(wrong)?;
+    Hash::parse(text.trim()).map(Some).map_err(|fault| wrong(fault.to_string()))
+}
+
+fn read_bytes(file: &Path, limit: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(file).and_then(|file| file.take(limit + 1).read_to_end(&mut bytes));
+    match read {
+        Err(error) => Err(error.to_string()),
+        Ok(_) if bytes.len() as u64 > limit => Err(format!("is larger than {limit} bytes")),
+        Ok(_) => Ok(bytes),
+    }
+}
+
+fn read_text(file: &Path, limit: u64) -> Result<String, String> {
+    String::from_utf8(read_bytes(file, limit)?).map_err(|_| "is no text".to_owned())
+}
+
+fn read_key(file: &Path) -> Result<TokenKey, String> {
+    const REMEDY: &str = "write at least 32 bytes, such as `openssl rand -hex 32` gives";
+    let bytes = read_bytes(file, *KEY_BYTES.end() as u64).map_err(|reason| format!("{reason}; {REMEDY}"))?;
+    // An editor's last line end is no part of a key; any byte of one that is no text is.
+    let key = if bytes.is_ascii() { bytes.trim_ascii() } else { &bytes };
+    if !KEY_BYTES.contains(&key.len()) {
+        return Err(format!("holds a key of {} bytes, which could be guessed; {REMEDY}", key.len()));
+    }
+    Ok(TokenKey::new(key))
+}
