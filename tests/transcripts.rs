@@ -3,12 +3,18 @@
 use crate::common::raw::{BINARY, CLOSE, FIN, PING, PONG, REQUEST, Raw, TEXT, frame};
 use crate::common::server::{Devnet, Server, settings_of};
 use crate::common::transcript::{Happening, Message, Received, Transcript, Transport};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use ledgercast::broker::{Renderings, StreamEntry};
+use ledgercast::broker::{Renderings, StreamEntry, Subscription};
 use ledgercast::dialect::{
-    self, Action, Applied, Call, Change, Dialect, DialectConfig, Entry, Input, Lane, MountContext, Opening, Output,
+    self, Action, Applied, Call, Change, Dialect, DialectConfig, Entry, Input, Lane, MountContext, MountedSource,
+    Opening, Output,
 };
-use ledgercast::event::{LedgerBatch, LedgerRef, Native};
+use ledgercast::event::{
+    Amount, Asset, AssetKeys, Body, Event, EventKind, Family, Hash, LedgerBatch, LedgerRef, Native, Payment, Place,
+};
+use ledgercast::source::Coin;
 use ledgercast::source::xrpl::native;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -23,6 +29,9 @@ const WAITING_CHANGES: u64 = 16;
 /// How long nothing must come to a socket before the server is asked whether that is all.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// Where clients find the mounts.
+const PUBLIC_URL: &str = "http://ledger.example";
+
 /// The state machine alone: time passes when it is told to, changes take effect when they are told to.
 struct Bare {
     session: Box<dyn Dialect>,
@@ -34,6 +43,9 @@ struct Bare {
     held: bool,
     /// The newest ledger.
     ledger: Option<Arc<StreamEntry>>,
+    renderings: Renderings,
+    /// What it wants of ledgers.
+    subscription: Option<Subscription>,
     calls: VecDeque<Call>,
     unanswered: BTreeSet<u32>,
     received: VecDeque<Received>,
@@ -55,11 +67,30 @@ impl Bare {
             values_per_session: limit("values_per_session", VALUES_PER_SESSION),
             sources: 1,
             waiting_changes: limit("waiting_changes", WAITING_CHANGES),
+            url: format!("{PUBLIC_URL}/ws"),
+            mounted: vec![MountedSource {
+                number: 0,
+                name: "devnet".to_owned(),
+                family: Family::Xrpl,
+                coins: vec![Coin { id: "XRP".to_owned(), code: "XRP".to_owned(), decimals: Some(6) }],
+            }],
             ..MountContext::default()
         };
-        let mount = dialect::build(&config, context, &mut Renderings::default());
-        let session =
-            mount.open(Opening::at(&transcript.below, "")).and_then(Entry::session).expect("a session at that path");
+        let mut renderings = Renderings::default();
+        let mount = dialect::build(&config, context, &mut renderings);
+        let user = transcript.user.as_ref().map(|user| format!("Basic {}", STANDARD.encode(user)));
+        let opening = Opening { authorization: user.as_deref(), ..Opening::at(&transcript.below, "") };
+        let session = match mount.open(opening).expect("a session at that path") {
+            Entry::Session(session) => session,
+            // A password is verified by a thread of its own.
+            Entry::Asking(answer) => tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap()
+                .block_on(answer)
+                .unwrap_or_else(|reply| panic!("{}: {reply:?}", transcript.name)),
+            Entry::Refused(reply) => panic!("{}: {reply:?}", transcript.name),
+        };
         let mut bare = Bare {
             session,
             now: Duration::ZERO,
@@ -67,6 +98,8 @@ impl Bare {
             waiting: VecDeque::new(),
             held: false,
             ledger: None,
+            renderings,
+            subscription: None,
             calls: VecDeque::new(),
             unanswered: BTreeSet::new(),
             received: VecDeque::new(),
@@ -93,6 +126,7 @@ impl Bare {
                 Action::Subscribe(change) => self.waiting.push_back(Waiting::Change(change)),
                 Action::Hold => self.waiting.push_back(Waiting::Hold),
                 Action::Release(release) => {
+                    self.subscription = release.subscription.or(self.subscription.take());
                     assert!(std::mem::take(&mut self.held), "a release without a hold");
                     self.frames(&release.answer);
                     released = true;
@@ -135,6 +169,7 @@ impl Bare {
             Some(Waiting::Hold) => return Err("a hold comes first, write !held".to_owned()),
             Some(Waiting::Answer(_)) | None => return Err(none.to_owned()),
         };
+        self.subscription = Some(change.subscription);
         if let Some(answer) = (change.answer)(&Applied { dropped, ledger: self.ledger.clone() }) {
             self.frames(&answer);
         }
@@ -163,6 +198,20 @@ impl Bare {
                 self.frames(&frames);
             }
         }
+    }
+
+    /// A ledger with one payment: what a router makes of it.
+    fn payment(&mut self, facts: &Value) {
+        let index = self.ledger.as_ref().map_or(1, |ledger| ledger.batch.ledger.index + 1);
+        let batch = LedgerBatch { events: vec![payment(facts)], ..batch(index) };
+        let entry = Arc::new(StreamEntry::new(batch, index, 0, Instant::now(), self.renderings.len(), Arc::default()));
+        if let Some(wanted) = self.subscription.clone() {
+            for _ in 0..wanted.copies(wanted.mask(&entry.batch.events[0])) {
+                let frames = entry.frames(&self.renderings, wanted.rendering, 0).clone();
+                self.frames(&frames);
+            }
+        }
+        self.ledger = Some(entry);
     }
 
     fn not_taken(&mut self) -> Result<(), String> {
@@ -235,6 +284,10 @@ impl Transport for Bare {
                 self.ledger = Some(ledger(index));
                 Ok(())
             }
+            Happening::Payment(facts) => {
+                self.payment(&facts);
+                Ok(())
+            }
             Happening::Held => self.hold(),
             Happening::Called { call, method, parameters } => self.called(call, &method, &parameters),
             Happening::Answered { call, outcome } => {
@@ -260,8 +313,48 @@ impl Transport for Bare {
     }
 }
 
-/// A ledger of the XRP Ledger with nothing in it, as its servers tell it.
 fn ledger(index: u64) -> Arc<StreamEntry> {
+    Arc::new(StreamEntry::new(batch(index), 1, 0, Instant::now(), 0, Arc::default()))
+}
+
+/// A payment as a source of the XRP Ledger tells it.
+fn payment(facts: &Value) -> Event {
+    let text = |key: &str, default: &str| facts[key].as_str().unwrap_or(default).to_owned();
+    let hash = text("hash", "E3FE6EA3D48F0C2B639448020EA4F03D4F4F8FFDB243A852A0F59177921B4879");
+    let (from, to, asset) = (text("from", ""), text("to", ""), text("asset", "XRP"));
+    let amount = Some(Amount::parse(&text("amount", "10")).unwrap());
+    let mut subjects = vec![format!("account:{from}").into(), format!("account:{to}").into()];
+    subjects.dedup();
+    let kind = EventKind::Payment;
+    let (code, issuer) = asset.split_once(':').unwrap_or((&asset, ""));
+    Event {
+        id: "1-0-p0".into(),
+        kind,
+        place: Place::new(1, kind, facts["index"].as_u64().unwrap_or(0)),
+        transaction_hash: Some(Hash::from_hex(&hash).unwrap()),
+        subjects,
+        assets: vec![AssetKeys { keys: vec![code.into(), asset.as_str().into()], amount: amount.clone() }],
+        body: Body::Payment(Box::new(Payment {
+            from: from.into(),
+            to: to.into(),
+            to_muxed_id: None,
+            asset: Arc::new(Asset {
+                id: asset.as_str().into(),
+                code: code.into(),
+                issuer: (!issuer.is_empty()).then(|| issuer.into()),
+                kind: "native",
+                decimals: None,
+            }),
+            amount,
+            memo: None,
+            operation: Some("payment"),
+        })),
+        native: None,
+    }
+}
+
+/// A ledger of the XRP Ledger with nothing in it, as its servers tell it.
+fn batch(index: u64) -> LedgerBatch {
     let native = native::Ledger {
         hash: "AB".repeat(32).into(),
         close_time: 771_099_232,
@@ -273,7 +366,7 @@ fn ledger(index: u64) -> Arc<StreamEntry> {
         network_id: Some(0),
         validated_ledgers: format!("32570-{index}").into(),
     };
-    let batch = LedgerBatch {
+    LedgerBatch {
         source: 0,
         network: "xrpl".into(),
         epoch: 0,
@@ -281,8 +374,7 @@ fn ledger(index: u64) -> Arc<StreamEntry> {
         continuity: None,
         events: Vec::new(),
         native: Some(Native::new(native, 0)),
-    };
-    Arc::new(StreamEntry::new(batch, 1, 0, Instant::now(), 0, Arc::default()))
+    }
 }
 
 /// A real socket of a real server, which applies changes by itself.
@@ -292,10 +384,14 @@ struct Socket {
 }
 
 impl Socket {
-    fn open(server: &Server) -> Socket {
+    fn open(server: &Server, transcript: &Transcript) -> Socket {
         let mut raw = Raw::dial(server.clients);
-        raw.send(REQUEST.as_bytes());
-        assert_eq!(raw.head().status, 101);
+        let mut request = REQUEST.replacen("/ws", &format!("/ws{}", transcript.below), 1);
+        if let Some(user) = &transcript.user {
+            request = request.replacen("\r\n", &format!("\r\nAuthorization: Basic {}\r\n", STANDARD.encode(user)), 1);
+        }
+        raw.send(request.as_bytes());
+        assert_eq!(raw.head().status, 101, "{}", transcript.name);
         Socket { raw, closed: false }
     }
 }
@@ -388,6 +484,16 @@ fn on_a_silent_chain(config: &str, more: &str) -> String {
     )
 }
 
+/// The settings of a server with one five-bells mount at /ws, on an XRP Ledger of which nothing is ever known.
+fn on_a_silent_ledger(config: &str, more: &str) -> String {
+    format!(
+        "sources:\n  devnet:\n    type: xrpl_rpc\n    config: {{ rpc_url: '{SILENT}' }}\n\
+         listeners:\n  - bind: 127.0.0.1:0\n    public_url: {PUBLIC_URL}\n    mounts:\n      \
+         - {{ dialect: five_bells, path: /ws, sources: [devnet], config: {config} }}\n\
+         admin: {{ bind: 127.0.0.1:0 }}\n{more}\n"
+    )
+}
+
 /// The same through a socket: one server for each different settings.
 #[test]
 fn through_a_socket() {
@@ -403,6 +509,7 @@ fn through_a_socket() {
                     settings_of(&format!("{ledger}_rpc"), devnet.address, &dialect, &config, &limits)
                 }
                 (None, "maticvigil") => on_a_silent_chain(&config, &limits),
+                (None, "five_bells") => on_a_silent_ledger(&config, &limits),
                 (None, _) => panic!("say here which ledger is for {dialect}"),
             };
             by_settings.entry(settings).or_default().push(transcript);
@@ -419,7 +526,9 @@ fn through_a_socket() {
         // Side by side, since "nothing more" takes its time.
         failed.extend(std::thread::scope(|scope| {
             let server = &server;
-            let run = |transcript| scope.spawn(move || Transcript::run(transcript, &mut Socket::open(server)).err());
+            let run = |transcript| {
+                scope.spawn(move || Transcript::run(transcript, &mut Socket::open(server, transcript)).err())
+            };
             let running: Vec<_> = transcripts.iter().map(run).collect();
             running.into_iter().filter_map(|it| it.join().unwrap()).collect::<Vec<_>>()
         }));
@@ -474,6 +583,8 @@ fn what_is_no_transcript_is_refused() {
         ("!answered 1", "write !answered 1 {}"),
         ("!failed 1 soon", "`soon` is no failure of a call"),
         ("!held", "say @bare-only"),
+        ("!payment {}", "say @bare-only"),
+        ("!payment x", "x:1: "),
         ("-->x fg", "x:1: "),
     ] {
         let error = Transcript::parse("x", text).unwrap_err();

@@ -75,6 +75,7 @@ fn access_in(dialect: &DialectConfig) -> Option<AccessConfig> {
         | DialectConfig::Rippled(_)
         | DialectConfig::Maticvigil(_)
         | DialectConfig::Planetmint(_) => None,
+        DialectConfig::FiveBells(config) => Some(config.access()),
     }
 }
 

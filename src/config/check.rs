@@ -5,6 +5,7 @@ use super::tree::Step;
 use super::units::Size;
 use super::{Config, Listener, Mount};
 use crate::broker::Renderings;
+use crate::dialect::MountedSource;
 use crate::source::{LedgerConfig, RpcUrl};
 use std::collections::HashMap;
 
@@ -200,7 +201,12 @@ impl Checks {
             let section = path!("listeners", listener_index, "mounts", index, "config");
             let sources = mount.sources.iter().filter_map(|name| config.sources.get(name));
             let contracts: Vec<_> = sources.flat_map(|source| source.ledger.contracts()).collect();
-            self.all(section, mount.dialect.problems(&contracts));
+            self.all(section, mount.dialect.problems(&MountedSource::of(config, &mount.sources), &contracts));
+            if mount.tokens_file.is_some() && mount.dialect.has_users() {
+                let message =
+                    "asks clients of this dialect for a token that they have no room for; they come in as `users`";
+                self.tell(path!("listeners", listener_index, "mounts", index, "tokens_file"), message);
+            }
             self.mounted_sources(config, path!("listeners", listener_index, "mounts", index, "sources"), mount);
         }
     }

@@ -159,7 +159,7 @@ limits:
                 "dialect: flow",
                 "dialect: smtp",
                 "10:20: unknown listeners[0].mounts[0].dialect `smtp`; there is `flow`, `rippled`, `maticvigil`, \
-                 `planetmint`",
+                 `planetmint`, `five_bells`",
             ),
             ("    type: stellar_rpc\n", "", "3:5: sources.main has no `type`; add it"),
             // Wrong types and texts.

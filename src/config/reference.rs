@@ -179,6 +179,7 @@ pub fn dialect(config: &DialectConfig) -> (&'static str, Shown) {
         DialectConfig::Rippled(config) => ("rippled", config.show()),
         DialectConfig::Maticvigil(config) => ("maticvigil", config.show()),
         DialectConfig::Planetmint(config) => ("planetmint", config.show()),
+        DialectConfig::FiveBells(config) => ("five_bells", config.show()),
     }
 }
 
@@ -226,6 +227,7 @@ fn others() -> (Vec<LedgerConfig>, Vec<DialectConfig>) {
         DialectConfig::Rippled(Default::default()),
         DialectConfig::Maticvigil(Default::default()),
         DialectConfig::Planetmint(Default::default()),
+        DialectConfig::FiveBells(Default::default()),
     ];
     (ledgers, dialects)
 }
@@ -357,6 +359,7 @@ mod tests {
         look("listener", Listener::default().show());
         look("flow", flow::Config::default().show());
         look("maticvigil key", crate::dialect::maticvigil::Key::default().show());
+        look("five_bells ledger", crate::dialect::five_bells::LedgerSettings::default().show());
         look("stellar_rpc", stellar::Config::default().show());
         let (ledgers, dialects) = others();
         for (name, shown) in ledgers.iter().map(ledger).chain(dialects.iter().map(dialect)) {

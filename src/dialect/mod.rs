@@ -25,8 +25,10 @@ pub use http::{HttpFuture, HttpReply, HttpRequest, MAX_BODY, Recent};
 pub use table::{DialectConfig, build};
 
 use crate::broker::{StreamEntry, Subscription};
+use crate::config::Config;
 use crate::event::{Family, LedgerRef, SourceNumber};
 use crate::server::FileError;
+use crate::source::Coin;
 use bytes::Bytes;
 use std::net::{IpAddr, Ipv4Addr};
 use std::pin::Pin;
@@ -391,12 +393,37 @@ pub struct MountContext {
     pub waiting_changes: usize,
     /// Where clients find the mount: the listener's `public_url` and the mount's path, without a slash at its end.
     pub url: String,
-    /// The numbers of the mount's sources with their names in the settings, in their order.
-    pub source_names: Vec<(SourceNumber, String)>,
+    /// The mount's sources, in the order of the settings.
+    pub mounted: Vec<MountedSource>,
     /// Names and addresses of the contracts that its sources watch.
     pub contracts: Vec<(String, String)>,
     /// Where the dialect's own settings stand, for errors: `listeners[0].mounts[0].config`.
     pub section: String,
+}
+
+/// A source of a mount, as far as dialects know of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MountedSource {
+    /// What its batches carry.
+    pub number: SourceNumber,
+    /// Its name in the settings.
+    pub name: String,
+    /// What it reads.
+    pub family: Family,
+    /// What its settings say of assets, the network's own first.
+    pub coins: Vec<Coin>,
+}
+
+impl MountedSource {
+    /// Those of these names that the configuration has.
+    pub fn of(config: &Config, names: &[String]) -> Vec<MountedSource> {
+        let mounted = |name: &String| {
+            let ledger = &config.sources.get(name)?.ledger;
+            let (number, coins) = (config.sources.number(name)?, ledger.coins());
+            Some(MountedSource { number, name: name.clone(), family: ledger.family(), coins })
+        };
+        names.iter().filter_map(mounted).collect()
+    }
 }
 
 /// One configured dialect at one path: makes the sessions' state machines.

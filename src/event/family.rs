@@ -1,5 +1,6 @@
 //! The families of ledgers.
 
+use super::Hash;
 use std::fmt;
 
 /// Ledgers that are alike: a dialect that shows one family's own facts understands that family alone.
@@ -23,6 +24,14 @@ impl Family {
             Some("xrpl") => Family::Xrpl,
             Some("evm") => Family::Evm,
             _ => Family::Planetmint,
+        }
+    }
+
+    /// A hash as people of this family write one.
+    pub fn written(self, hash: &Hash) -> String {
+        match self {
+            Family::Xrpl => hash.to_string().to_uppercase(),
+            family => format!("{}{hash}", family.hash_prefix()),
         }
     }
 

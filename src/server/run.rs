@@ -11,7 +11,7 @@ use crate::broker::{
     self, Bound, Broker, Drain, Followed, History, MountEntry, Renderings, Revoke, Router, TakeCensus,
 };
 use crate::config::Config;
-use crate::dialect::{self, DialectConfig, Mount, MountContext};
+use crate::dialect::{self, DialectConfig, Mount, MountContext, MountedSource};
 use crate::session::{SessionLimits, Shared};
 use crate::source::{self, CallLimits, RECENT, SourceHandle, SourceStatus, UpstreamActor};
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, Recipient};
@@ -391,11 +391,7 @@ fn mounts(
                 sources: mount.sources.len(),
                 waiting_changes: config.limits.waiting_changes as usize,
                 url: format!("{}{}", listener.public_url(bound[at]), mount.path.trim_end_matches('/')),
-                source_names: mount
-                    .sources
-                    .iter()
-                    .filter_map(|name| Some((config.sources.number(name)?, name.clone())))
-                    .collect(),
+                mounted: MountedSource::of(config, &mount.sources),
                 contracts: sources
                     .flat_map(|source| source.ledger.contracts())
                     .map(|(name, address)| (name.to_owned(), address.to_owned()))

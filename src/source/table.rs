@@ -65,6 +65,25 @@ impl LedgerConfig {
         named.filter_map(|contract| Some((contract.name.as_deref()?, contract.address.as_deref()?))).collect()
     }
 
+    /// The assets that its settings say something of, the network's own first; none where every asset is somebody's.
+    pub fn coins(&self) -> Vec<Coin> {
+        let coin = |id: &str, code: &str, decimals| Coin { id: id.to_owned(), code: code.to_owned(), decimals };
+        match self {
+            LedgerConfig::StellarRpc(_) => vec![coin("native", "XLM", Some(7))],
+            LedgerConfig::XrplRpc(_) => vec![coin("XRP", "XRP", Some(6))],
+            LedgerConfig::EvmRpc(config) => {
+                let decimals = |decimals: u32| u8::try_from(decimals).ok();
+                let native = &config.native_asset;
+                let tokens = config.tokens.iter().filter_map(|token| {
+                    let (address, code) = (token.address.as_deref()?, token.code.as_deref()?);
+                    Some(coin(&address.to_ascii_lowercase(), code, token.decimals.and_then(decimals)))
+                });
+                [coin("native", &native.code, decimals(native.decimals))].into_iter().chain(tokens).collect()
+            }
+            LedgerConfig::PlanetmintApi(_) | LedgerConfig::TendermintRpc(_) => Vec::new(),
+        }
+    }
+
     /// Everything that is wrong with the settings, found before anything is asked.
     pub fn problems(&self) -> Vec<Finding> {
         match self {
@@ -75,6 +94,17 @@ impl LedgerConfig {
             LedgerConfig::TendermintRpc(config) => config.problems(),
         }
     }
+}
+
+/// An asset that a source's settings say something of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Coin {
+    /// What events call it ([`crate::event::Asset::id`]).
+    pub id: String,
+    /// What people call it.
+    pub code: String,
+    /// Digits after the point, where they are known before anything is asked.
+    pub decimals: Option<u8>,
 }
 
 /// What a ledger needs to know of the source it works for.

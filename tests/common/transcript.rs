@@ -2,9 +2,10 @@
 //!
 //! ```text
 //! # a comment
-//! @config {"max_queue_size":5}           the mount's settings (default {})
+//! @config {"max_queue_size":5}           the mount's settings (default: `config.json` of the folder, or {})
 //! @limits {"values_per_session":3}       limits other than the default ones
 //! @below /streams/a                      the path below the mount (default none)
+//! @user alice:secret                     the client says so in its handshake (Basic; default: it says nothing)
 //! @bare-only                             the file has steps that no client can bring about
 //! --> text                               the client sends a text message
 //! -->b text                              … a binary message with these characters
@@ -25,6 +26,8 @@
 //! !held                                  bare only: the session's position is held
 //! !called 1 book_offers {"limit":60}     bare only: the session has asked the ledger's RPC this, key order free
 //! !answered 1 {"offers":[]}              bare only: the RPC's answer to that call
+//! !payment {"from":"rA","to":"rB"}       bare only: a ledger of the XRP Ledger with this payment, of 10 XRP (`amount`,
+//!                                        `asset`, `hash` and `index` for others); what of it is wanted is sent
 //! !failed 1 busy                         bare only: … or none: busy, unreachable, not_ready, too_large
 //! ```
 //!
@@ -84,6 +87,7 @@ pub enum Happening {
     TooBig { size: u64 },
     Ending(Ending),
     Ledger { index: u64 },
+    Payment(Value),
     Held,
     Called { call: u32, method: String, parameters: Value },
     Answered { call: u32, outcome: Result<String, CallError> },
@@ -106,6 +110,8 @@ pub struct Transcript {
     pub limits: Value,
     /// The path below the mount.
     pub below: String,
+    /// Name and password, with a colon between.
+    pub user: Option<String>,
     /// Whether only the bare state machine can run it.
     pub bare_only: bool,
     steps: Vec<(usize, Step)>,
@@ -126,7 +132,13 @@ impl Transcript {
         let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let names: Vec<_> = path.iter().rev().take(2).map(|part| part.to_string_lossy()).collect();
         let name = format!("{}/{}", names[1], names[0]);
-        Transcript::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"))
+        let mut transcript = Transcript::parse(&name, &text).unwrap_or_else(|error| panic!("{error}"));
+        if let Ok(config) = std::fs::read_to_string(path.with_file_name("config.json"))
+            && transcript.config == json!({})
+        {
+            transcript.config = serde_json::from_str(&config).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        transcript
     }
 
     /// Reads a text.
@@ -136,6 +148,7 @@ impl Transcript {
             config: json!({}),
             limits: json!({}),
             below: String::new(),
+            user: None,
             bare_only: false,
             steps: Vec::new(),
         };
@@ -161,6 +174,10 @@ impl Transcript {
             }
             "@below" => {
                 self.below = rest.to_owned();
+                return Ok(());
+            }
+            "@user" => {
+                self.user = Some(rest.to_owned());
                 return Ok(());
             }
             "@config" => {
@@ -197,6 +214,7 @@ impl Transcript {
             "!too_many_changes" => Step::Happen(Happening::TooManyChanges),
             "!too_big" => Step::Happen(Happening::TooBig { size: number(rest)? }),
             "!ledger" => Step::Happen(Happening::Ledger { index: number(rest)? }),
+            "!payment" => Step::Happen(Happening::Payment(json(rest)?)),
             "!held" => Step::Happen(Happening::Held),
             "!called" => {
                 let (call, rest) = rest.split_once(' ').ok_or("write !called 1 fee {}")?;

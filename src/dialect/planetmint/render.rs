@@ -163,11 +163,7 @@ struct Written {
 
 impl Serialize for Written {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Written { hash, family } = self;
-        match family {
-            Family::Xrpl => serializer.serialize_str(&hash.to_string().to_uppercase()),
-            family => serializer.collect_str(&format_args!("{}{hash}", family.hash_prefix())),
-        }
+        serializer.serialize_str(&self.family.written(&self.hash))
     }
 }
 

@@ -97,10 +97,6 @@ impl Users {
     /// The users of these settings, which stand at `section`. Those who stand in files, and the key in its file, are
     /// unknown until [`Users::read_files`].
     pub fn new(settings: &AccessConfig, section: &str) -> Users {
-        if settings.token_key_file.is_none() {
-            log::warn!(mount:% = section;
-                "tokens end with this process, and clients that hold one try it for ever; set `token_key_file`");
-        }
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Users::with_threads(settings, section, (processors / 2).clamp(1, MOST_THREADS))
     }
@@ -130,6 +126,11 @@ impl Users {
         let around = Surroundings { section: &self.section, ledgers: self.ledgers.as_deref() };
         let new = Table::read(&self.settings, &around, &self.table())?;
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
+        // Here and not where it is made: settings are also made to be looked at.
+        if self.settings.token_key_file.is_none() {
+            log::warn!(mount:% = self.section;
+                "tokens end with this process, and clients that hold one try it for ever; set `token_key_file`");
+        }
         Ok(())
     }
 
