@@ -19,6 +19,7 @@ pub fn banner(clients: SocketAddr, operators: SocketAddr) -> String {
              ws://{clients}/xrpl (XRP Ledger: xrpl.js, xrpl-py)
              ws://{clients}/vigil/ws (MaticVigil, with the key {key})
              http://{clients}/planetmint/api/v1/ (Planetmint, which tells where its streams are)
+             http://{clients}/bells (five-bells-ledger; demo only: alice:alice, bob:bob, admin:admin)
   Operators  http://{operators}/readyz and http://{operators}/metrics
 
 Watch events with any of these:

@@ -1,8 +1,10 @@
 //! The demo that runs without a settings file: four embedded ledgers, each with the clients that know it.
 
+use super::devnet::Traffic;
 use crate::config::units::Time;
 use crate::config::{Admin, Bind, Config, Listener, Mount, SourceConfig, Sources, default_path};
-use crate::devnet;
+use crate::devnet::{self, Face};
+use crate::dialect::five_bells::{self, LedgerSettings, Named, users::UserConfig};
 use crate::dialect::{DialectConfig, flow, maticvigil, planetmint, rippled};
 use crate::source::planetmint::ApiConfig;
 use crate::source::stellar::Secret;
@@ -11,6 +13,29 @@ use devnet::evm::Contract;
 
 /// The key of the demo's MaticVigil gateway. It opens nothing else.
 pub const VIGIL_KEY: &str = "demo-key";
+
+/// The users of the demo's five-bells ledgers, with the hashes of their passwords, which are their names. They exist
+/// nowhere else.
+const USERS: [(&str, &str); 3] = [
+    (
+        "alice",
+        "$argon2id$v=19$m=19456,t=2,p=1$bGVkZ2VyY2FzdC1kZW1vLWFsaWNl$8Onpo1inh6nTDLvG+ln3DtML7nuGzRAjH72g2a2lEbA",
+    ),
+    ("bob", "$argon2id$v=19$m=19456,t=2,p=1$bGVkZ2VyY2FzdC1kZW1vLWJvYg$TTX027R2c4npgEyAxv9KSk4p+keRcOn1/8auNDBorIg"),
+    (
+        "admin",
+        "$argon2id$v=19$m=19456,t=2,p=1$bGVkZ2VyY2FzdC1kZW1vLWFkbWlu$Hrh7SziR1MkfhzpQjMLYwuD5+Xojt9PSCq9FpxZudsA",
+    ),
+];
+
+/// The five-bells ledgers: key, source, asset, and where the addresses of their accounts come from. Planetmint's
+/// assets come into being as it goes.
+const LEDGERS: [(&str, &str, &str, Face); 4] = [
+    ("xrp", "xrpl-devnet", "native", Face::Xrpl),
+    ("xlm", "devnet", "native", Face::Stellar),
+    ("eth", "evm-devnet", "native", Face::Evm),
+    ("planetmint", "planetmint-devnet", "any", Face::Planetmint),
+];
 
 /// Built-in contracts of the EVM chain whose calls and logs are decoded.
 const WATCHED: [Contract; 3] = [Contract::Coin, Contract::Pair, Contract::Board];
@@ -29,7 +54,7 @@ pub struct Ledgers {
 }
 
 /// The settings of the demo, once the embedded ledgers serve. `config/demo.yaml` says the same.
-pub fn config(ledgers: Ledgers, bind: Bind, admin: Bind) -> Config {
+pub fn config(ledgers: Ledgers, traffic: &Traffic, bind: Bind, admin: Bind) -> Config {
     let stellar = stellar::Config {
         rpc_url: Some(RpcUrl(ledgers.stellar)),
         // The ledger is next door and often faster than a real one.
@@ -47,18 +72,20 @@ pub fn config(ledgers: Ledgers, bind: Bind, admin: Bind) -> Config {
         ..ApiConfig::default()
     };
     let source = |name: &str, ledger| (name.to_owned(), SourceConfig { ledger });
-    let mount = |dialect, path: String, source: &str| Mount {
+    let mount_of = |dialect, path: String, sources: &[&str]| Mount {
         dialect,
         path,
-        sources: vec![source.to_owned()],
+        sources: sources.iter().map(|source| (*source).to_owned()).collect(),
         allowed_origins: Vec::new(),
         tokens_file: None,
     };
+    let mount = |dialect, path, source: &str| mount_of(dialect, path, &[source]);
     let mounts = vec![
         mount(DialectConfig::Flow(flow::Config::default()), default_path(), "devnet"),
         mount(DialectConfig::Rippled(rippled::Config::default()), "/xrpl".to_owned(), "xrpl-devnet"),
         mount(DialectConfig::Maticvigil(gateway()), "/vigil/ws".to_owned(), "evm-devnet"),
         mount(DialectConfig::Planetmint(planetmint::Config::default()), "/planetmint".to_owned(), "planetmint-devnet"),
+        mount_of(DialectConfig::FiveBells(bells(traffic)), "/bells".to_owned(), &LEDGERS.map(|(_, source, ..)| source)),
     ];
     Config {
         sources: Sources(vec![
@@ -101,6 +128,40 @@ fn chain(rpc_url: String) -> evm::Config {
     }
 }
 
+/// The five-bells ledgers of all four networks, with two people who have the first accounts of each.
+fn bells(traffic: &Traffic) -> five_bells::Config {
+    let people = || USERS.iter().filter(|(name, _)| *name != "admin");
+    let ledger = |(key, source, asset, face): (&str, &str, &str, Face)| {
+        // Settings that make no accounts have made no network either.
+        let addresses = devnet::accounts(&traffic.settings(face, ([127, 0, 0, 1], 0).into())).unwrap_or_default();
+        let accounts = people().zip(addresses).map(|((name, _), address)| ((*name).to_owned(), address)).collect();
+        let settings = LedgerSettings {
+            source: source.to_owned(),
+            asset: asset.to_owned(),
+            ilp_prefix: Some(format!("test.{key}.")),
+            accounts: Named(accounts),
+            ..LedgerSettings::default()
+        };
+        (key.to_owned(), settings)
+    };
+    let user = |(name, hash): (&str, &str)| UserConfig {
+        name: name.to_owned(),
+        password_hash: Some(Secret(hash.to_owned())),
+        admin: name == "admin",
+        accounts: match name {
+            "admin" => Vec::new(),
+            name => LEDGERS.iter().map(|(key, ..)| format!("{key}:{name}")).collect(),
+        },
+        ..UserConfig::default()
+    };
+    five_bells::Config {
+        ledgers: Named(LEDGERS.into_iter().map(ledger).collect()),
+        default: Some("xrp".to_owned()),
+        users: USERS.into_iter().map(|it| user(it).into()).collect(),
+        ..five_bells::Config::default()
+    }
+}
+
 /// The gateway of that chain, with one key that sees everything.
 fn gateway() -> maticvigil::Config {
     let key = maticvigil::Key {
@@ -122,7 +183,8 @@ mod tests {
     fn is_what_the_file_says() {
         let at = |port: u16| format!("http://127.0.0.1:{port}");
         let ledgers = Ledgers { stellar: at(8000), xrpl: at(5005), evm: at(8545), planetmint: at(19_984) };
-        let demo = config(ledgers, Bind::loopback(8080), Bind::loopback(9090));
+        let traffic = super::super::serve::Arguments::default().demo.traffic();
+        let demo = config(ledgers, &traffic, Bind::loopback(8080), Bind::loopback(9090));
         assert_eq!(parse("demo.yaml", include_str!("../../config/demo.yaml")).unwrap(), demo);
         assert_eq!(check(&demo), []);
     }

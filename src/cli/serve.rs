@@ -79,7 +79,7 @@ impl DemoArguments {
 
     /// The settings, once the embedded ledgers serve.
     pub fn config(&self, ledgers: demo::Ledgers) -> Config {
-        demo::config(ledgers, self.bind, self.admin)
+        demo::config(ledgers, &self.traffic(), self.bind, self.admin)
     }
 
     /// What the demo says once it listens at `bind` and `admin`: not always the addresses asked

@@ -51,7 +51,7 @@ fn basic(user: &str, password: &str) -> String {
 
 /// Recent history of these ledgers, shown to the mount.
 fn recent(mount: &FiveBellsMount, batches: Vec<LedgerBatch>) -> Recent {
-    let mut history = History::new(1, 0, 64 << 20);
+    let history = History::new(1, 0, 64 << 20);
     for batch in batches {
         let entry = history.append(batch, Instant::now()).unwrap();
         mount.follow(&entry, 0);
@@ -127,14 +127,31 @@ async fn the_main_uri_tells_where_all_is() {
         assert_eq!((&told["scale"], &told["ilp_prefix"]), (&json!(15), &json!("g.usd.")));
     }
     let gone = (404, error("NotFoundError", "Not Found"));
-    for path in ["/nosuch", "/ledgers", "/ledgers/", "/ledgers/xrp", "/ledgers/eur", "//", "/accounts/a/b", "/health/x",
-                 "/transfers", "/transfers/1/x", "/transfers/1/state/x", "/ledgers/usd/ledgers/usd"] {
+    for path in [
+        "/nosuch",
+        "/ledgers",
+        "/ledgers/",
+        "/ledgers/xrp",
+        "/ledgers/eur",
+        "//",
+        "/accounts/a/b",
+        "/health/x",
+        "/transfers",
+        "/transfers/1/x",
+        "/transfers/1/state/x",
+        "/ledgers/usd/ledgers/usd",
+    ] {
         assert_eq!(client.as_user("alice", "GET", path).await, gone, "{path}");
     }
     for (method, path, allowed) in [
-        ("POST", "/", "HEAD, GET"), ("POST", "/auth_token", "HEAD, GET"), ("GET", "/authenticate", "POST"),
-        ("DELETE", "/accounts", "HEAD, GET"), ("POST", "/accounts/alice", "HEAD, GET"), ("PUT", "/health", "HEAD, GET"),
-        ("GET", "/messages", "POST"), ("POST", "/websocket", "HEAD, GET"),
+        ("POST", "/", "HEAD, GET"),
+        ("POST", "/auth_token", "HEAD, GET"),
+        ("GET", "/authenticate", "POST"),
+        ("DELETE", "/accounts", "HEAD, GET"),
+        ("POST", "/accounts/alice", "HEAD, GET"),
+        ("PUT", "/health", "HEAD, GET"),
+        ("GET", "/messages", "POST"),
+        ("POST", "/websocket", "HEAD, GET"),
     ] {
         let reply = client.ask(method, path, None).await;
         assert_eq!(reply.status, 405, "{method} {path}");
@@ -188,7 +205,9 @@ async fn accounts_by_who_asks() {
     let of = |name: &str| json!({ "id": format!("{URL}/accounts/{name}"), "name": name, "ledger": URL });
     let whole = |name: &str| {
         let mut account = of(name);
-        for (key, value) in [("balance", json!("0")), ("is_disabled", json!(false)), ("minimum_allowed_balance", json!("0"))] {
+        for (key, value) in
+            [("balance", json!("0")), ("is_disabled", json!(false)), ("minimum_allowed_balance", json!("0"))]
+        {
             account[key] = value;
         }
         account
@@ -216,7 +235,10 @@ async fn accounts_by_who_asks() {
     }
     let wrong = client.ask("GET", "/accounts/alice", Some(basic("alice", "bob"))).await;
     assert_eq!(wrong.status, 401, "who shows something wrong is not nobody");
-    assert_eq!(client.as_user("alice", "GET", "/accounts").await, (403, error("ForbiddenError", "You aren't an admin")));
+    assert_eq!(
+        client.as_user("alice", "GET", "/accounts").await,
+        (403, error("ForbiddenError", "You aren't an admin"))
+    );
     let (status, told) = client.as_user("admin", "GET", "/accounts").await;
     let names: Vec<&str> = told.as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!((status, names), (200, vec!["alice", "bob"]));
@@ -248,9 +270,8 @@ async fn nothing_can_be_written() {
 async fn a_transfer_is_for_its_parties_alone() {
     let batches: Vec<LedgerBatch> = recordings::LEDGERS.iter().filter_map(|file| recordings::batch(file)).collect();
     let xrp = |event: &crate::event::Event| match &event.body {
-        crate::event::Body::Payment(payment) => {
-            (&*payment.asset.id == "XRP" && payment.amount.is_some()).then(|| (payment.from.to_string(), payment.to.to_string()))
-        }
+        crate::event::Body::Payment(payment) => (&*payment.asset.id == "XRP" && payment.amount.is_some())
+            .then(|| (payment.from.to_string(), payment.to.to_string())),
         _ => None,
     };
     let mut payments = Vec::new();
@@ -286,7 +307,10 @@ async fn a_transfer_is_for_its_parties_alone() {
     let path = format!("/transfers/{}", payments[0].0);
     let (status, told) = client.as_user("admin", "GET", &format!("{path}/state?type=sha256")).await;
     assert_eq!((status, &told["type"], &told["signer"]), (200, &json!("sha256"), &json!(URL)));
-    assert_eq!((&told["message"]["id"], &told["message"]["state"]), (&json!(format!("{URL}{path}")), &json!("executed")));
+    assert_eq!(
+        (&told["message"]["id"], &told["message"]["state"]),
+        (&json!(format!("{URL}{path}")), &json!("executed"))
+    );
     assert_eq!(client.as_user("admin", "GET", &format!("{path}/state")).await.0, 400);
     assert_eq!(client.as_user("admin", "GET", &format!("{path}/fulfillment")).await.0, 422);
     assert_eq!(client.as_user("admin", "GET", &format!("{path}/rejection")).await.0, 405);

@@ -54,25 +54,43 @@ fn settings_have_defaults_and_no_unknown_keys() {
 fn each_problem_is_told_where_it_stands() {
     let zero = format!("0x{}", "0a".repeat(20));
     for (change, expected) in [
-        (json!({ "/ledgers": {} }), "ledgers is empty"),
+        (json!({ "/ledgers": {}, "/default": null }), "ledgers is empty"),
         (json!({ "/default": "xpr" }), "default is `xpr`, and no ledger is called so; did you mean `xrp`?"),
         (json!({ "/default": null }), "default is missing"),
-        (json!({ "/ledgers/xrp/source": "xrpl-mian" }), "ledgers.xrp.source is `xrpl-mian`, which is no source of the mount; did you mean `xrpl-main`?"),
+        (
+            json!({ "/ledgers/xrp/source": "xrpl-mian" }),
+            "ledgers.xrp.source is `xrpl-mian`, which is no source of the mount; did you mean `xrpl-main`?",
+        ),
         (json!({ "/ledgers/xrp/source": "" }), "ledgers.xrp.source is missing"),
-        (json!({ "/ledgers/eth/source": "xrpl-main", "/ledgers/eth/asset": "XRP" }), "ledgers has none of the source `chain`"),
+        (
+            json!({ "/ledgers/eth/source": "xrpl-main", "/ledgers/eth/asset": "XRP" }),
+            "ledgers has none of the source `chain`",
+        ),
         (json!({ "/ledgers/xrp/asset": "USD" }), "ledgers.xrp.asset is `USD`, which names no one asset"),
-        (json!({ "/ledgers/eth/asset": "any" }), "ledgers.eth.asset is `any`, but different assets are no one currency"),
+        (
+            json!({ "/ledgers/eth/asset": "any" }),
+            "ledgers.eth.asset is `any`, but different assets are no one currency",
+        ),
         (json!({ "/ledgers/eth/asset": "ODD", "/ledgers/eth/scale": null }), "ledgers.eth.scale is missing"),
         (json!({ "/ledgers/eth/scale": 0 }), "ledgers.eth.scale is 0, at which clients give up"),
         (json!({ "/ledgers/eth/scale": 256 }), "ledgers.eth.scale is 256"),
         (json!({ "/ledgers/eth/precision": 0 }), "ledgers.eth.precision is 0"),
         (json!({ "/ledgers/eth/ilp_prefix": "g.eth" }), "ledgers.eth.ilp_prefix is `g.eth`; write `g.eth.`"),
         (json!({ "/ledgers/eth/ilp_prefix": "g eth." }), "ledgers.eth.ilp_prefix is `g eth.`"),
-        (json!({ "/ledgers/xrp/accounts": { "bob": ALICE, "alice": ALICE } }), "ledgers.xrp.accounts.alice is the account of `bob` already"),
+        (
+            json!({ "/ledgers/xrp/accounts": { "bob": ALICE, "alice": ALICE } }),
+            "ledgers.xrp.accounts.alice is the account of `bob` already",
+        ),
         (json!({ "/ledgers/xrp/accounts": { "Alice": ALICE } }), "ledgers.xrp.accounts.Alice is no name"),
-        (json!({ "/ledgers/xrp/accounts": { "issuance": ALICE } }), "ledgers.xrp.accounts.issuance takes the name `issuance`"),
+        (
+            json!({ "/ledgers/xrp/accounts": { "issuance": ALICE } }),
+            "ledgers.xrp.accounts.issuance takes the name `issuance`",
+        ),
         (json!({ "/ledgers/eth/accounts": { &zero: zero } }), "takes the name"),
-        (json!({ "/ledgers/xrp/accounts": { "alice": ALICE.to_lowercase() } }), "which is no address on the XRP Ledger"),
+        (
+            json!({ "/ledgers/xrp/accounts": { "alice": ALICE.to_lowercase() } }),
+            "which is no address on the XRP Ledger",
+        ),
     ] {
         let found = with(|config| {
             for (at, value) in change.as_object().unwrap() {
@@ -82,7 +100,8 @@ fn each_problem_is_told_where_it_stands() {
         });
         assert!(found.len() == 1 && found[0].contains(expected), "{change}: {found:#?}");
     }
-    let bad_key = told(json!({ "ledgers": { "a/b": { "source": "xrpl-main" }, "b": { "source": "chain" } }, "default": "b" }));
+    let bad_key =
+        told(json!({ "ledgers": { "a/b": { "source": "xrpl-main" }, "b": { "source": "chain" } }, "default": "b" }));
     assert!(bad_key.len() == 1 && bad_key[0].contains("is no key for a ledger"), "{bad_key:?}");
 }
 
@@ -100,7 +119,10 @@ fn users_and_tokens_are_looked_at_where_they_stand() {
     let user = "{ name: al, password_file: /x, accounts: ['xrp:a'] }";
     assert_eq!(file(user, ""), "");
     let unknown = file(&user.replace("xrp:", "xpr:"), "");
-    assert!(unknown.starts_with("x.yaml:11:") && unknown.contains("config.users[0].accounts[0] is of the ledger `xpr`"), "{unknown}");
+    assert!(
+        unknown.starts_with("x.yaml:11:") && unknown.contains("config.users[0].accounts[0] is of the ledger `xpr`"),
+        "{unknown}"
+    );
     let tokens = file(user, "    tokens_file: /tokens\n");
     assert!(tokens.contains("x.yaml:7:18: listeners[0].mounts[0].tokens_file asks"), "{tokens}");
 }

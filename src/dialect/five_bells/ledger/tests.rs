@@ -78,7 +78,10 @@ fn what_clients_count_with() {
 
 #[test]
 fn an_account_has_one_name() {
-    let evm = ledger(Family::Evm, json!({ "source": "s", "accounts": { "board": TOKEN.to_uppercase().replace("0X", "0x") } }));
+    let evm = ledger(
+        Family::Evm,
+        json!({ "source": "s", "accounts": { "board": TOKEN.to_uppercase().replace("0X", "0x") } }),
+    );
     for name in ["board", "BOARD", TOKEN, &TOKEN.to_uppercase()] {
         assert_eq!(&*evm.account_key(name), format!("account:{TOKEN}"), "{name}");
         assert_eq!(evm.canonical_name(name), "board");
@@ -116,7 +119,8 @@ fn uris_of_accounts() {
     let ledger = ledger(Family::Xrpl, json!({ "source": "s" }));
     let name = |uri: &'static str| ledger.name_in(uri);
     assert_eq!(name("http://l.example/accounts/x_Y-9"), Ok("x_Y-9"));
-    for uri in ["", "x", "http://l.example/accounts/", "http://l.example/accounts/a/b", "https://l.example/accounts/a"] {
+    for uri in ["", "x", "http://l.example/accounts/", "http://l.example/accounts/a/b", "https://l.example/accounts/a"]
+    {
         assert_eq!(name(uri), Err(NotAnAccount::Uri), "{uri}");
     }
     for uri in ["http://l.example/accounts/a b", "http://l.example/accounts/%41", "http://l.example/accounts/a#"] {

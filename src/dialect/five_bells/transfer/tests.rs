@@ -51,8 +51,18 @@ fn check(resource: &Value) {
     keys_within(
         resource,
         &[
-            "id", "ledger", "state", "rejection_reason", "execution_condition", "cancellation_condition",
-            "expiry_duration", "expires_at", "timeline", "debits", "credits", "additional_info",
+            "id",
+            "ledger",
+            "state",
+            "rejection_reason",
+            "execution_condition",
+            "cancellation_condition",
+            "expiry_duration",
+            "expires_at",
+            "timeline",
+            "debits",
+            "credits",
+            "additional_info",
         ],
     );
     keys_within(&resource["timeline"], &["proposed_at", "prepared_at", "executed_at", "rejected_at"]);
@@ -73,7 +83,8 @@ fn check(resource: &Value) {
                 entry,
                 &["account", "amount", "memo", "invoice", "authorized", "rejected", "rejection_message"],
             );
-            let name = entry["account"].as_str().unwrap().strip_prefix(BASE).unwrap().strip_prefix("/accounts/").unwrap();
+            let name =
+                entry["account"].as_str().unwrap().strip_prefix(BASE).unwrap().strip_prefix("/accounts/").unwrap();
             assert!(super::super::ledger::is_identifier(name), "{name}");
             let amount = entry["amount"].as_str().unwrap();
             let plain = Amount::parse(amount).unwrap();
@@ -89,7 +100,8 @@ fn batches() -> Vec<(Family, Vec<LedgerBatch>)> {
     let xrpl = xrpl::recordings::LEDGERS.iter().filter_map(|file| xrpl::recordings::batch(file)).collect();
     let planetmint = planetmint::recordings::batches().unwrap_or_default();
     use stellar::recordings::{PUBNET, TESTNET};
-    let stellar = stellar::recordings::ledgers("getLedgers.testnet-36233.json", TESTNET).map_or_else(Vec::new, |it| it.1);
+    let stellar =
+        stellar::recordings::ledgers("getLedgers.testnet-36233.json", TESTNET).map_or_else(Vec::new, |it| it.1);
     let pages = [("getTransactions.mainnet-30820015.json", PUBNET), ("getTransactions.testnet-337272.json", TESTNET)];
     let pages = pages.into_iter().filter_map(|(file, of)| Some(stellar::recordings::transactions(file, of)?.1));
     let stellar = stellar.into_iter().chain(pages).collect();
@@ -97,7 +109,8 @@ fn batches() -> Vec<(Family, Vec<LedgerBatch>)> {
 }
 
 fn evm() -> Vec<LedgerBatch> {
-    let (Some(settings), Some(chain)) = (evm::recordings::watching(&[]), evm::recordings::recorded("chain_main.json")) else {
+    let (Some(settings), Some(chain)) = (evm::recordings::watching(&[]), evm::recordings::recorded("chain_main.json"))
+    else {
         return Vec::new();
     };
     let mut settings = settings;
@@ -125,7 +138,10 @@ fn recorded_payments_of_every_family_fit_the_closed_schema() {
                 let told = resource(transfer);
                 let Body::Payment(payment) = &event.body else { panic!("{event:?}") };
                 assert_eq!(told["additional_info"]["index"], event.place.sub);
-                assert_eq!(told["credits"][0]["amount"].as_str(), payment.amount.as_ref().map(Amount::to_string).as_deref());
+                assert_eq!(
+                    told["credits"][0]["amount"].as_str(),
+                    payment.amount.as_ref().map(Amount::to_string).as_deref()
+                );
                 // Two payments of one transaction are two transfers.
                 let id = told["id"].to_string();
                 assert_eq!(seen.insert(id, event.id.clone()), None);
@@ -234,7 +250,10 @@ fn amounts_are_exact() {
         let ledger = ledger(Family::Xrpl, "X", json!({}));
         let told_here = resource(&Transfer::of(&ledger, &batch, &batch.events[0]).unwrap());
         check(&told_here);
-        assert_eq!((&told_here["debits"][0]["amount"], &told_here["credits"][0]["amount"]), (&json!(told), &json!(told)));
+        assert_eq!(
+            (&told_here["debits"][0]["amount"], &told_here["credits"][0]["amount"]),
+            (&json!(told), &json!(told))
+        );
     }
     // How much is not known, or cannot be.
     for amount in [None, Some(Amount::from_units(-1, 0))] {
@@ -292,7 +311,10 @@ fn whoever_pays_and_is_paid() {
         resource(&Transfer::of(&ledger, &batch, &batch.events[0]).unwrap())["credits"][0].clone()
     };
     let memo = json!({ "text": "for you", "muxed_id": "42", "muxed_account": inside });
-    assert_eq!(told(json!({})), json!({ "account": format!("{BASE}/accounts/{account}"), "amount": "10", "memo": memo }));
+    assert_eq!(
+        told(json!({})),
+        json!({ "account": format!("{BASE}/accounts/{account}"), "amount": "10", "memo": memo })
+    );
     assert_eq!(told(json!({ "shop": account }))["account"], format!("{BASE}/accounts/shop"));
     // Who named it wants it told apart.
     let both = json!({ "shop": account, "till": inside });
