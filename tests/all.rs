@@ -19,6 +19,7 @@ mod devnet_truth;
 mod evm_anvil;
 mod evm_devnet;
 mod faults;
+mod five_bells;
 mod flow;
 mod holds;
 mod kill;

@@ -164,7 +164,9 @@ impl Asked<'_> {
         let public = || json!({ "id": ledger.account_uri(&canonical), "name": canonical, "ledger": ledger.base() });
         // Who does not say who it is shall not learn who is here.
         let Some(user) = user else { return Ok(json_reply(200, &public())) };
-        let own = || self.place.keys_of(&user).contains(&ledger.account_key(name));
+        // A user without an account of the ledger has one of its own name, as in the original: an administrator's
+        // client asks for it first.
+        let own = || *user.name == *canonical || self.place.keys_of(&user).contains(&ledger.account_key(name));
         let may_see_all = user.admin || own();
         if !ledger.knows(name) && !own() {
             return Err(error(404, "NotFoundError", "Unknown account"));
