@@ -72,7 +72,10 @@ impl AccessConfig {
             }
         }
         let fault = match self.token_max_age.0 {
-            Duration::ZERO => "is 0, so that no token would be good; write more, such as 365d",
+            // Tokens have whole seconds.
+            short if short.as_secs() == 0 => {
+                "is less than a second, so that no token would be good; write more, such as 365d"
+            }
             long if long > LONGEST_LIFE => "is more than a hundred years; write less, such as 3650d",
             _ => return found,
         };
@@ -139,7 +142,7 @@ pub(super) fn account(text: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::quick;
+    use super::super::tests::quick;
     use super::*;
     use crate::config::decode::path_text;
     use crate::config::reference::{Entry, Show, Shown};
@@ -173,7 +176,7 @@ mod tests {
     fn each_problem_is_told_where_it_stands_without_the_secret() {
         let good = quick("pass");
         let too_much = good.replace("m=8,", "m=4194304,");
-        let config: AccessConfig = serde_json::from_value(json!({ "token_max_age": "0s", "users": [
+        let config: AccessConfig = serde_json::from_value(json!({ "token_max_age": "999ms", "users": [
             { "name": "alice", "password_hash": good, "accounts": ["xrp:alice", "xlm:G_A-1"] },
             { "name": "Bob", "password_file": "/a", "password_hash": good },
             { "name": "alice", "password_hash": "SECRET" },
@@ -197,7 +200,7 @@ mod tests {
             "users[3].accounts[2] is no account",
             "users[3].accounts[3] is no account",
             "users[4].password_hash asks for more than 256 MiB of memory",
-            "token_max_age is 0",
+            "token_max_age is less than a second",
         ];
         assert_eq!(found.len(), expected.len(), "{found:#?}");
         for (found, expected) in found.iter().zip(expected) {
