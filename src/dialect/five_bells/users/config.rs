@@ -25,7 +25,8 @@ settings! {
         pub users_file: Option<PathBuf>,
         /// A file with the key that signs tokens, at least 32 bytes such as `openssl rand -hex 32` gives. Default none: a
         /// random key, so that tokens end with the process, and clients that hold one try it for ever. Read again on
-        /// SIGHUP; another key ends all tokens.
+        /// SIGHUP; another key ends all tokens. Where mounts share one, a user who stands in both with the same password
+        /// hash comes in at both with one token.
         pub token_key_file: Option<PathBuf>,
         /// How long a token is good. Default 3650d: clients fetch one when they start and never again, so it must outlive
         /// them. Before, it ends with its user, with the user's password and with the key.
