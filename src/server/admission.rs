@@ -146,7 +146,7 @@ impl Drop for Arrival {
 }
 
 /// What counts as one address: an IPv6 client has a whole /64 to choose from.
-fn network(peer: IpAddr) -> IpAddr {
+pub fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) if !address.is_loopback() => {
             let [a, b, c, d, ..] = address.segments();

@@ -25,7 +25,8 @@ settings! {
         pub users_file: Option<PathBuf>,
         /// A file with the key that signs tokens, at least 32 bytes such as `openssl rand -hex 32` gives. Default none: a
         /// random key, so that tokens end with the process, and clients that hold one try it for ever. Read again on
-        /// SIGHUP; another key ends all tokens.
+        /// SIGHUP; another key ends all tokens. Where mounts share one, a user who stands in both with the same password
+        /// hash comes in at both with one token.
         pub token_key_file: Option<PathBuf>,
         /// How long a token is good. Default 3650d: clients fetch one when they start and never again, so it must outlive
         /// them. Before, it ends with its user, with the user's password and with the key.
@@ -72,7 +73,10 @@ impl AccessConfig {
             }
         }
         let fault = match self.token_max_age.0 {
-            Duration::ZERO => "is 0, so that no token would be good; write more, such as 365d",
+            // Tokens have whole seconds.
+            short if short.as_secs() == 0 => {
+                "is less than a second, so that no token would be good; write more, such as 365d"
+            }
             long if long > LONGEST_LIFE => "is more than a hundred years; write less, such as 3650d",
             _ => return found,
         };
@@ -139,7 +143,7 @@ pub(super) fn account(text: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::quick;
+    use super::super::tests::quick;
     use super::*;
     use crate::config::decode::path_text;
     use crate::config::reference::{Entry, Show, Shown};
@@ -173,7 +177,7 @@ mod tests {
     fn each_problem_is_told_where_it_stands_without_the_secret() {
         let good = quick("pass");
         let too_much = good.replace("m=8,", "m=4194304,");
-        let config: AccessConfig = serde_json::from_value(json!({ "token_max_age": "0s", "users": [
+        let config: AccessConfig = serde_json::from_value(json!({ "token_max_age": "999ms", "users": [
             { "name": "alice", "password_hash": good, "accounts": ["xrp:alice", "xlm:G_A-1"] },
             { "name": "Bob", "password_file": "/a", "password_hash": good },
             { "name": "alice", "password_hash": "SECRET" },
@@ -197,7 +201,7 @@ mod tests {
             "users[3].accounts[2] is no account",
             "users[3].accounts[3] is no account",
             "users[4].password_hash asks for more than 256 MiB of memory",
-            "token_max_age is 0",
+            "token_max_age is less than a second",
         ];
         assert_eq!(found.len(), expected.len(), "{found:#?}");
         for (found, expected) in found.iter().zip(expected) {

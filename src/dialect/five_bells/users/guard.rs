@@ -7,8 +7,11 @@
 //! * A user gets [`USER`] from all addresses together: 30 failures, then 6 a minute, so that many addresses guess no
 //!   faster. Names that do not exist are counted alike, or they could be told apart.
 //! * An address from which a user has logged in well in the last day counts by itself ([`PAIR`]), for this user alone:
-//!   neither what others try on the user nor what others do behind the same address keeps that user out. A password
-//!   that was remembered ([`super::memory`]) and a token are not even asked about here.
+//!   neither what others try on the user nor what others do behind the same address keeps that user out. Only who
+//!   guesses on this very user from behind this very address can, for nothing tells the two apart; good tokens, which
+//!   nobody can guess, are not even asked about here.
+//! * A password that is remembered ([`super::memory`]) is asked about like any other, or who has to wait could guess on
+//!   without end at those who are logged in.
 //! * What remains is a user who is under attack and comes from a new address: the waiting is counted for failures
 //!   alone and not for tries, so a place comes free every [`USER`] step for whoever tries next.
 //! * Refused tokens are counted apart ([`TOKEN`]): clients hold dead ones for ever and must still be able to log in.
@@ -166,7 +169,7 @@ fn make_room<K: Hash + Eq + Copy>(table: &mut HashMap<K, Instant>, key: &K, now:
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::address;
+    use super::super::tests::address;
     use super::*;
 
     const STEP: Duration = Duration::from_secs(10);

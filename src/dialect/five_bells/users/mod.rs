@@ -11,7 +11,9 @@
 //! What always holds:
 //! * a token is judged at once, in about a microsecond; a password is either remembered or waits for its turn, and
 //!   where too many wait it is turned away at once;
+//! * a password is looked at, also in memory, only where a guess would be counted;
 //! * an unknown user, a disabled one and a wrong password get the same answer, for the same work;
+//! * a token gives no longer life than its own;
 //! * a user who was removed or disabled, and one with another password, loses logins and tokens with the next reading
 //!   of the files; with other rights, the open connections ([`Users::still_there`]);
 //! * a file that cannot be read, or not whole, changes nothing;
@@ -27,8 +29,6 @@ mod password;
 mod queue;
 mod table;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 mod tests;
 mod token;
 
@@ -38,6 +38,7 @@ pub use denied::Denied;
 pub use password::{Cost, LONGEST_PASSWORD, hash_password};
 
 use crate::server::FileError;
+use crate::server::admission::network;
 use credentials::Basic;
 use guard::Guard;
 use memory::{Blinding, Memory};
@@ -68,8 +69,17 @@ pub struct User {
     pub accounts: Box<[(Box<str>, Box<str>)]>,
     /// What the password is known by.
     credential: Credential,
-    /// The key that the token was good under, if it was a token.
-    token_key: Option<u32>,
+    /// The token, if it was one.
+    token: Option<Shown>,
+}
+
+/// A good token that was shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Shown {
+    /// The number of the key that it was good under.
+    key_number: u32,
+    /// When it runs out, seconds of Unix time.
+    expiry: u64,
 }
 
 /// A login.
@@ -141,11 +151,12 @@ impl Users {
 
     fn login_at(self: &Arc<Self>, credentials: Credentials, peer: IpAddr, now: Instant, time: SystemTime) -> Login {
         let table = self.table();
+        let peer = network(peer);
         let mut has_token = false;
         for token in credentials.tokens() {
             has_token = true;
             if let Some(user) = table.judge(token, time) {
-                return Login::Done(Ok(user.clone()));
+                return Login::Done(Ok(user));
             }
         }
         match credentials.basic() {
@@ -161,10 +172,6 @@ impl Users {
 
     fn password(self: &Arc<Self>, basic: Basic, peer: IpAddr, now: Instant, table: &Table) -> Login {
         let Basic { name, password } = basic;
-        let key = self.blinding.of(&name, &password);
-        if let Some(user) = lock(&self.memory).recall(&key, now).filter(|user| table.still_there(user)) {
-            return Login::Done(Ok(user.clone()));
-        }
         let id = {
             let mut guard = lock(&self.guard);
             let id = guard.id(&name);
@@ -173,9 +180,19 @@ impl Users {
             }
             id
         };
-        let (user, hash) = (table.find(&name).cloned(), table.hash(&name).clone());
+        // Not before: clients that show their password with every request keep it in memory all day, and there guesses
+        // would be as fast as requests.
+        let key = self.blinding.of(&name, &password);
+        let remembered = lock(&self.memory).recall(&key, now).filter(|user| table.still_there(user)).cloned();
+        if let Some(user) = remembered {
+            lock(&self.guard).succeeded(id, peer, now);
+            return Login::Done(Ok(user));
+        }
+        let (user, hash) = (table.find(&name).cloned(), table.hash(&name));
         let job = Job { question: (key, peer), user, hash, password, name: id, now };
         let Some(Placed { answer, starts_thread }) = self.queue.place(job) else {
+            // It was looked for in memory, so it was a guess.
+            lock(&self.guard).failed(id, peer, now);
             return Login::Done(Err(Denied::Busy));
         };
         if starts_thread {
@@ -226,13 +243,15 @@ impl Users {
         self.table().find(name).cloned()
     }
 
-    /// A new token for a user who has shown a password or a good token.
+    /// A new token for a user who has shown a password or a good token. It ends with the one that was shown at the
+    /// latest, or one of an hour would be one for ever.
     pub fn token(&self, user: &User, now: SystemTime) -> String {
         self.token_for(user, now, self.token_max_age())
     }
 
     /// The same with another life.
     pub fn token_for(&self, user: &User, now: SystemTime, life: Duration) -> String {
+        let life = user.token.map_or(life, |shown| life.min(shown.left(now)));
         self.table().key.sign(&user.name, user.credential, now, life)
     }
 
@@ -251,12 +270,18 @@ impl Users {
     }
 }
 
+impl Shown {
+    fn left(self, now: SystemTime) -> Duration {
+        Duration::from_secs(self.expiry.saturating_sub(token::seconds(now)))
+    }
+}
+
 #[cfg(test)]
 impl User {
     /// For tests that need any.
     fn nobody() -> User {
         let credential = Credential([0; 32]);
-        User { name: "nobody".into(), admin: false, accounts: Box::default(), credential, token_key: None }
+        User { name: "nobody".into(), admin: false, accounts: Box::default(), credential, token: None }
     }
 }
 

@@ -22,7 +22,7 @@ const SALT_BYTES: RangeInclusive<usize> = 8..=64;
 const OUTPUT_BYTES: RangeInclusive<usize> = 16..=64;
 
 /// What one verification costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cost {
     /// Memory, KiB.
     pub memory: u32,
@@ -35,11 +35,6 @@ pub struct Cost {
 impl Cost {
     /// What OWASP recommends: 19 MiB and two passes, some 40 ms.
     pub const RECOMMENDED: Cost = Cost { memory: 19_456, passes: 2, lanes: 1 };
-
-    /// What decides over the time.
-    pub(super) const fn work(self) -> u64 {
-        self.memory as u64 * self.passes as u64
-    }
 }
 
 /// Why a hash is of no use, without the hash.
@@ -156,7 +151,7 @@ fn derive(password: &str, cost: Cost, salt: &[u8], length: usize) -> Option<Vec<
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::quick;
+    use super::super::tests::quick;
     use super::*;
 
     #[test]

@@ -132,7 +132,7 @@ impl Queue {
 mod tests {
     use super::super::guard::Guard;
     use super::super::password::Cost;
-    use super::super::testing::address;
+    use super::super::tests::address;
     use super::*;
 
     fn job(number: u32, from: u32) -> Job {

@@ -1,12 +1,22 @@
-use super::testing::{address, quick};
 use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
+
+/// A hash that costs next to nothing.
+pub(super) fn quick(password: &str) -> String {
+    hash_password(password, Cost { memory: 8, passes: 1, lanes: 1 }).unwrap()
+}
+
+/// An address for each number.
+pub(super) fn address(number: u32) -> IpAddr {
+    IpAddr::V4(number.into())
+}
 
 /// Users whose passwords are verified when a test says so.
 struct Play {
@@ -22,13 +32,17 @@ impl Play {
         Play { users, now: Instant::now(), time: UNIX_EPOCH + Duration::from_secs(1_700_000_000) }
     }
 
-    fn start(&self, name: &str, password: &str, from: u32) -> Login {
+    fn start(&self, name: &str, password: &str, from: IpAddr) -> Login {
         let header = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
-        self.users.login_at(Credentials::of(Some(&header), ""), address(from), self.now, self.time)
+        self.users.login_at(Credentials::of(Some(&header), ""), from, self.now, self.time)
     }
 
     /// A login by password, to its end.
     fn login(&self, name: &str, password: &str, from: u32) -> Result<Arc<User>, Denied> {
+        self.login_from(name, password, address(from))
+    }
+
+    fn login_from(&self, name: &str, password: &str, from: IpAddr) -> Result<Arc<User>, Denied> {
         match self.start(name, password, from) {
             Login::Done(outcome) => outcome,
             Login::Pending(answer) => {
@@ -88,14 +102,26 @@ fn a_right_password_lets_in_and_all_else_is_one_answer() {
 }
 
 #[test]
-fn nobody_costs_as_much_as_the_costliest() {
-    let cost = Cost { memory: 64, passes: 3, lanes: 2 };
+fn no_time_tells_who_exists() {
+    let dear = Cost { memory: 64, passes: 3, lanes: 2 };
     let play = Play::new(json!({ "users": [
         { "name": "cheap", "password_hash": quick("a") },
-        { "name": "dear", "password_hash": hash_password("a", cost).unwrap() },
+        { "name": "dear", "password_hash": hash_password("a", dear).unwrap(), "disabled": true },
     ] }));
-    let table = play.users.table();
-    assert_eq!(["nobody", "dear", ""].map(|name| table.hash(name).cost()), [cost; 3]);
+    let names: Vec<String> = (0..200).map(|number| format!("nobody{number}")).collect();
+    let costs = || {
+        let table = play.users.table();
+        assert_eq!(table.hash("dear").cost(), dear, "as before it was disabled");
+        names.iter().map(|name| table.hash(name).cost()).collect::<Vec<_>>()
+    };
+    let before = costs();
+    // Nobody's are as dear and as cheap as somebody's, always the same for a name.
+    let cheap = before.iter().filter(|cost| cost.memory == 8).count();
+    assert!((1..200).contains(&cheap) && before.iter().all(|cost| *cost == dear || cost.memory == 8), "{cheap}");
+    play.users.read_files().unwrap();
+    assert_eq!(costs(), before);
+    let alike = Play::new(json!({ "users": [{ "name": "cheap", "password_hash": quick("a") }] }));
+    assert_eq!(["nobody", "cheap", ""].map(|name| alike.users.table().hash(name).cost().memory), [8; 3]);
     assert_eq!(Play::new(json!({})).users.table().hash("nobody").cost(), Cost::RECOMMENDED);
 }
 
@@ -123,7 +149,7 @@ fn a_good_login_is_remembered_for_a_minute() {
 #[test]
 fn one_login_asked_for_several_times_is_verified_once() {
     let play = Play::new(alice_and_bob());
-    let logins: Vec<Login> = (0..10).map(|_| play.start("alice", "pass:word", 1)).collect();
+    let logins: Vec<Login> = (0..10).map(|_| play.start("alice", "pass:word", address(1))).collect();
     play.users.verify_all();
     for login in logins {
         let Login::Pending(answer) = login else { panic!("not verified yet") };
@@ -137,7 +163,7 @@ fn where_too_many_wait_one_is_turned_away_at_once() {
     let play = Play::new(alice_and_bob());
     let mut waiting = Vec::new();
     let denied = loop {
-        match play.start("alice", &format!("guess{}", waiting.len()), waiting.len() as u32) {
+        match play.start("alice", &format!("guess{}", waiting.len()), address(waiting.len() as u32)) {
             Login::Pending(answer) => waiting.push(answer),
             Login::Done(outcome) => break outcome,
         }
@@ -172,10 +198,77 @@ fn guessing_is_slowed_and_the_user_comes_in_all_the_same() {
     assert!(matches!(play.login("alice", "pass:word", 99), Err(Denied::Slowed { .. })));
     assert_eq!(play.users.verified(), verified, "without work");
     play.login("alice", "pass:word", 1).expect("known from before");
-    // Remembered now, from wherever.
-    play.login("alice", "pass:word", 99).expect("remembered");
+    // Remembered now, but who has to wait is not told whether a guess fits that.
+    assert!(matches!(play.login("alice", "pass:word", 2), Err(Denied::Slowed { .. })));
+    assert!(matches!(play.login("alice", "pass:word", 99), Err(Denied::Slowed { .. })));
+    play.login("alice", "pass:word", 1).expect("known from before");
     play.now += Duration::from_secs(10);
     play.login("alice", "pass:word", 98).expect("the others' next place was free");
+    play.now += memory::REMEMBERED;
+    let _: usize = (100..150).map(|from| guess(&play, from)).sum();
+    play.login("alice", "pass:word", 98).expect("remembered or not, it was good from there");
+}
+
+#[test]
+fn a_guess_that_is_turned_away_is_counted() {
+    let play = Play::new(alice_and_bob());
+    play.login("alice", "pass:word", 1).unwrap();
+    // All places of an address are taken, before the first failure is known.
+    let waiting: Vec<Login> =
+        (0..queue::MOST_OF_ADDRESS).map(|number| play.start("alice", &format!("guess{number}"), address(2))).collect();
+    assert!(waiting.iter().all(|login| matches!(login, Login::Pending(_))));
+    let guess = |number: u32| play.start("alice", &format!("more{number}"), address(2));
+    let guesses = (0..1000).take_while(|number| matches!(guess(*number), Login::Done(Err(Denied::Busy)))).count();
+    assert_eq!(guesses, 10);
+    assert!(matches!(play.start("alice", "pass:word", address(2)), Login::Done(Err(Denied::Slowed { .. }))));
+    assert!(matches!(play.start("alice", "pass:word", address(1)), Login::Done(Ok(_))));
+}
+
+#[test]
+fn one_network_of_ipv6_is_one_address() {
+    let guesses = |addresses: &[&str]| {
+        let play = Play::new(alice_and_bob());
+        let from = |number: usize| addresses[number % addresses.len()].parse().unwrap();
+        (0..100)
+            .take_while(|number| {
+                play.login_from("alice", &format!("guess{number}"), from(*number)) == Err(Denied::Password)
+            })
+            .count()
+    };
+    assert_eq!(guesses(&["2001:db8::1", "2001:db8::2", "2001:db8::ffff:0:0:1"]), 10);
+    assert_eq!(guesses(&["192.0.2.1", "::ffff:192.0.2.1"]), 10);
+    assert_eq!(guesses(&["2001:db8::1", "2001:db8:0:1::1"]), 20);
+    let play = Play::new(alice_and_bob());
+    let refused = |number: u32| {
+        let peer = format!("2001:db8::{number:x}").parse().unwrap();
+        let dead = Credentials::of(None, "token=dead");
+        matches!(play.users.login_at(dead, peer, play.now, play.time), Login::Done(Err(Denied::Token)))
+    };
+    assert_eq!((0..100).take_while(|number| refused(*number)).count(), 30);
+}
+
+#[test]
+fn a_token_gives_no_longer_life_than_its_own() {
+    let mut play = Play::new(alice_and_bob());
+    let alice = play.users.find("alice").unwrap();
+    let hour = play.users.token_for(&alice, play.time, Duration::from_secs(3600));
+    play.time += Duration::from_secs(3000);
+    let by_token = play.by_token(&hour, 1).unwrap();
+    assert!(play.users.still_there(&by_token));
+    let another = play.token(&by_token);
+    let shorter = play.users.token_for(&by_token, play.time, Duration::from_secs(60));
+    play.time += Duration::from_secs(60);
+    assert!(play.by_token(&shorter, 1).is_err());
+    play.time += Duration::from_secs(539);
+    let again = play.token(&play.by_token(&another, 1).unwrap());
+    play.by_token(&again, 1).unwrap();
+    play.time += Duration::from_secs(1);
+    assert_eq!([&hour, &another, &again].map(|token| play.by_token(token, 1).err()), [Some(Denied::Token); 3]);
+    // Nor one that is shown after it has run out, by who came in before.
+    assert!(play.by_token(&play.token(&by_token), 1).is_err());
+    let full = play.token(&play.login("alice", "pass:word", 1).unwrap());
+    play.time += Duration::from_secs(86_400);
+    play.by_token(&full, 1).unwrap();
 }
 
 #[test]
@@ -285,6 +378,9 @@ fn tokens_live_through_a_restart_and_end_with_time_user_password_and_key() {
     files.write("key", format!("\n{KEY} \n"));
     play.users.read_files().unwrap();
     assert!(good(&play), "the same key, whatever stands around it");
+    files.write("key", format!("\u{feff}{KEY}\r\n"));
+    play.users.read_files().unwrap();
+    assert!(good(&play), "also what an editor puts there");
 
     play.time += Duration::from_secs(10 * 86_400 - 1);
     assert!(good(&play));
@@ -309,7 +405,7 @@ fn another_password_ends_the_old_one_at_once() {
     play.users.read_files().unwrap();
     assert_eq!(play.login("alice", "old", 1), Err(Denied::Password), "though it is remembered");
 
-    let Login::Pending(under_way) = play.start("alice", "new", 1) else { panic!("unknown yet") };
+    let Login::Pending(under_way) = play.start("alice", "new", address(1)) else { panic!("unknown yet") };
     files.write("alice", quick("newer"));
     play.users.read_files().unwrap();
     play.users.verify_all();
@@ -384,6 +480,17 @@ fn a_bad_file_changes_nothing_and_is_not_repeated() {
     // Binary, with what would be blanks in a text at its ends.
     files.write("key", [b"\n", &[0xff; 30][..], b"\n"].concat());
     users.read_files().unwrap();
+    // As editors of other systems write them.
+    files.write("hash", format!("\u{feff}{good}\r\n"));
+    files.write("users", format!("\u{feff}- name: alice\r\n  password_hash: '{good}'\r\n"));
+    users.read_files().unwrap();
+    assert!(all_there());
+    let key = files.0.path().join("key");
+    let open_with = |mode| {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        table::open_to_all(&key)
+    };
+    assert_eq!([0o644, 0o604, 0o640, 0o600].map(open_with), [true, true, false, false]);
     fs::remove_file(&hash).unwrap();
     assert!(users.read_files().unwrap_err().to_string().contains("No such file"));
 }

@@ -92,7 +92,8 @@ impl Claim {
         self.number(1)
     }
 
-    fn expiry(&self) -> u64 {
+    /// When it runs out, seconds of Unix time.
+    pub(super) fn expiry(&self) -> u64 {
         self.number(9)
     }
 }
@@ -102,7 +103,8 @@ fn signed(said: &[u8], credential: Credential) -> Vec<u8> {
     [&credential.0[..], said].concat()
 }
 
-fn seconds(time: SystemTime) -> u64 {
+/// Seconds of Unix time.
+pub(super) fn seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
