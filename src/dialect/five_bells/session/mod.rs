@@ -172,6 +172,8 @@ impl Dialect for Session {
             return;
         }
         match input {
+            // Files may have been read again since it logged in.
+            Input::Opened if !self.still_allowed() => self.ending(Ending::Revoked, output),
             Input::Opened => output.text(CONNECT),
             Input::Text(text) => self.message(text.as_bytes(), output),
             Input::Binary(bytes) => self.message(bytes, output),
