@@ -2,6 +2,8 @@
 
 mod faults;
 mod request;
+#[cfg(test)]
+mod tests;
 mod wants;
 
 use super::ledger::{Ledger, NotAnAccount};
