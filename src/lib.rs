@@ -76,6 +76,7 @@ pub mod config;
 pub mod devnet;
 pub mod dialect;
 pub mod event;
+pub mod journal;
 pub mod load;
 pub mod logging;
 pub mod server;

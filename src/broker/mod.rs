@@ -27,7 +27,7 @@ mod outbox;
 mod rendering;
 mod router;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use actor::{Advanced, Broker, Join, Register, Wish};
 pub use entry::{Piece, StreamEntry};

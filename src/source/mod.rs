@@ -45,7 +45,7 @@ pub use rpc::{Reply, RpcClient, RpcUrl, Settings as RpcSettings, header_from_fil
 pub(crate) use rpc::{cut, header};
 pub use settings::{OnGap, OnReset, Secret, StartLedger};
 pub use status::{RECENT, Recent, Snapshot, SourceStatus, State, Trouble, monotonic_nanos};
-pub use table::{Context, LedgerConfig, build, probe, upstream};
+pub use table::{Context, LedgerConfig, NATIVES, build, probe, scope, upstream};
 pub use upstream::{CallLimits, CallUpstream, Upstream, UpstreamActor};
 
 use crate::event::LedgerBatch;

@@ -1,0 +1,5 @@
+//! Closed ledgers on disk.
+
+mod form;
+#[cfg(test)]
+mod tests;

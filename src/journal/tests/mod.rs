@@ -1,0 +1,4 @@
+//! What the tests of this folder share.
+
+mod forms;
+mod ledgers;
