@@ -10,6 +10,7 @@ use super::tls::{Certificate, FileError};
 use crate::broker::{Bound, Broker, Drain, History, MountEntry, Renderings, Revoke, Router, TakeCensus};
 use crate::config::Config;
 use crate::dialect::{self, DialectConfig, Mount, MountContext};
+use crate::journal::{self, Journal, JournalHealth, SourceKey};
 use crate::session::{SessionLimits, Shared};
 use crate::source::{self, CallLimits, RECENT, SourceHandle, SourceStatus, UpstreamActor};
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, Recipient};
@@ -54,6 +55,9 @@ pub enum StartError {
     /// A file that the settings name is of no use.
     #[error(transparent)]
     File(#[from] FileError),
+    /// What is kept in `state_dir` cannot be used.
+    #[error(transparent)]
+    Journal(#[from] journal::OpenError),
 }
 
 /// Makes a mount; [`dialect::build`] is the one that serves.
@@ -68,6 +72,7 @@ pub struct Server {
     operators: ServerHandle,
     broker: Arbiter,
     upstreams: Vec<ArbiterHandle>,
+    journal: Option<Arc<Journal>>,
     deadline: Duration,
     mounts: Vec<Mounts>,
     certificates: Vec<Arc<Certificate>>,
@@ -113,11 +118,20 @@ impl Server {
                 mount.sources.iter().for_each(|source| history.index_transactions(*source));
             }
         }
+        let journal = journal(config)?;
+        if let Some(journal) = &journal {
+            let (head, past) = journal.past(config.history.budget.bytes());
+            history.restore(head, past);
+        }
         let history = Arc::new(history);
+        if let Some(journal) = &journal {
+            journal.start(history.clone(), metrics.clone());
+        }
         let broker_thread = Arbiter::new();
         broker_thread.spawn_fn(|| name_thread("broker"));
         let broker = {
-            let broker = Broker::new(history.clone(), metrics.clone(), names.clone());
+            let broker =
+                Broker::new(history.clone(), metrics.clone(), names.clone()).with_journal(journal.clone());
             Broker::start_in_arbiter(&broker_thread.handle(), move |_| broker)
         };
         let limits = &config.limits;
@@ -190,7 +204,7 @@ impl Server {
                     number: number as u16,
                     name: name.clone(),
                     ledger: settings.ledger.clone(),
-                    state_dir: config.state_dir.clone(),
+                    journal: journal.clone(),
                     catch_up: config.catch_up.clone(),
                 };
                 source::start(settings, broker.clone().recipient())
@@ -205,6 +219,7 @@ impl Server {
             },
             admission: admission.clone(),
             shared: shared.clone(),
+            journal: journal.clone(),
         };
         let operators = operators(admin_socket, Admin { health: Arc::new(health), metrics })?;
         Ok(Server {
@@ -215,6 +230,7 @@ impl Server {
             operators,
             broker: broker_thread,
             upstreams: upstream_threads,
+            journal,
             deadline: config.drain.deadline.0,
             mounts,
             certificates: certificates.into_iter().flatten().collect(),
@@ -297,7 +313,22 @@ impl Server {
             upstream.stop();
         }
         self.broker.stop();
+        if let Some(journal) = self.journal {
+            // All that counts is on disk since the sources stopped; an error means that its thread has panicked.
+            let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+        }
     }
+}
+
+/// What is kept over a restart, if anything.
+fn journal(config: &Config) -> Result<Option<Arc<Journal>>, journal::OpenError> {
+    let Some(directory) = &config.state_dir else { return Ok(None) };
+    let key = |(name, settings): &(String, crate::config::SourceConfig)| SourceKey {
+        name: name.clone(),
+        scope: source::scope(&settings.ledger),
+    };
+    let sources = config.sources.0.iter().map(key).collect();
+    Journal::open(directory, config.journal.clone(), sources).map(|journal| Some(Arc::new(journal)))
 }
 
 /// By source: what answers clients' own calls, where a mount's dialect has such calls. And the threads of all.
@@ -435,6 +466,7 @@ struct Health {
     sources: Vec<(Arc<SourceStatus>, Vec<String>)>,
     admission: Arc<Admission>,
     shared: Arc<Shared>,
+    journal: Option<Arc<Journal>>,
 }
 
 impl admin::Health for Health {
@@ -450,6 +482,10 @@ impl admin::Health for Health {
             }
         };
         self.sources.iter().map(health).collect()
+    }
+
+    fn journal(&self) -> Option<JournalHealth> {
+        self.journal.as_ref().map(|journal| journal.health())
     }
 
     fn draining(&self) -> bool {

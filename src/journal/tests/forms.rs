@@ -9,7 +9,7 @@ use crate::journal::form::{Packer, Unpacker};
 use serde_json::json;
 
 /// Every form in which some dialect writes.
-fn renderings() -> Renderings {
+pub fn renderings() -> Renderings {
     let mut renderings = Renderings::default();
     for settings in [
         json!({ "dialect": "flow", "config": {} }),
@@ -42,7 +42,7 @@ fn rendered(batch: &LedgerBatch, renderings: &Renderings) -> Vec<Vec<u8>> {
 }
 
 /// That a ledger survives; how many bytes of frames it gives, and how many its row has.
-fn survives(batch: &LedgerBatch, renderings: &Renderings) -> (usize, usize) {
+pub fn survives(batch: &LedgerBatch, renderings: &Renderings) -> (usize, usize) {
     let row = Packer::new().unwrap().pack(batch).unwrap();
     let again = Unpacker::new().unwrap().unpack(&row, batch.source).unwrap();
     // What `Debug` shows is all but the native forms; those are in what the dialects write, and in the weight.
@@ -88,7 +88,10 @@ fn no_row_is_trusted() {
             assert!(unpacker.unpack(&row[..at], 0).is_err(), "cut at {at}");
             let mut changed = row.clone();
             changed[at] ^= 1 << (at % 8);
-            assert!(unpacker.unpack(&changed, 0).is_err(), "changed at {at}");
+            // Some bits of a frame mean nothing; what is read is then the same.
+            if let Ok(again) = unpacker.unpack(&changed, 0) {
+                assert_eq!(packer.pack(&again).unwrap(), row, "changed at {at}");
+            }
         }
         // Without the checksum before it the form itself holds out: any of these may be a ledger, none may panic.
         let plain = crate::event::stored::encode(batch);
