@@ -106,7 +106,8 @@ fn a_damaged_journal_is_moved_aside_and_told() {
     let log = server.process.stderr();
     assert!(log.contains("the journal is damaged") && log.contains("journal.db.damaged-"), "{log}");
     wait_until("a checkpoint is kept again", || checkpoint(state.path()).is_some());
-    let kept: Vec<_> = state.path().read_dir().unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    let kept: Vec<_> =
+        state.path().read_dir().unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
     assert!(kept.iter().any(|name| name.starts_with("journal.db.damaged-")), "{kept:?}");
 }
 

@@ -12,13 +12,7 @@ pub trait Backlog: Send + Sync + 'static {
     /// Who asks looks at [`Backlog::gone_through`] first: what is given up before or while it is read is answered by
     /// [`BacklogRead::End`], never by what comes after a silent hole. Ledgers that were never written, since the disk was
     /// full, come as one ledger without events whose break is a gap that names them.
-    fn read(
-        &self,
-        sources: Arc<[SourceNumber]>,
-        after: u64,
-        bytes: usize,
-        done: Box<dyn FnOnce(BacklogRead) + Send>,
-    );
+    fn read(&self, sources: Arc<[SourceNumber]>, after: u64, bytes: usize, done: Box<dyn FnOnce(BacklogRead) + Send>);
 
     /// Where a ledger of a network stands. `done` is called once, on any thread.
     fn find(&self, source: SourceNumber, what: Find, done: Box<dyn FnOnce(Found) + Send>);

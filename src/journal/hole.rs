@@ -90,11 +90,6 @@ impl Hole {
             events: Vec::new(),
             native: None,
         };
-        history.entry_of(Kept {
-            batch,
-            sequence: self.through,
-            first_event: self.events,
-            posted: Instant::now(),
-        })
+        history.entry_of(Kept { batch, sequence: self.through, first_event: self.events, posted: Instant::now() })
     }
 }

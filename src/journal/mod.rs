@@ -18,11 +18,13 @@
 //! * what is damaged on the disk is said to be, and never given;
 //! * rows go after `max_age`, or when the rows take more than `max_bytes`, oldest first, some at a time.
 //!
-//! Why SQLite and not redb, measured on 2 cores with ledgers of 100 events and 12 KB, page size 8 KiB: 5,000 ledgers a
-//! second with a commit for each, 18,000 with one for 64 (redb 1,500 and 16,000 durable; 13,900 where it may lose the
-//! last 63); read back 240,000 a second (120,000); the file is 1.06 times the rows (2.2 times); open again after
-//! `kill -9` at 1,000,000 events in 3 ms (150 to 200 ms). `WAL` with `synchronous = NORMAL`: a killed process loses
-//! nothing, a machine that loses power the last moments, together with their checkpoints.
+//! Why SQLite and not redb: the two alone, in a release build on 2 cores with rows of 12 KB that do not compress, for
+//! ledgers of 100 events; pages of 8 KiB. SQLite wrote 2,300 to 6,100 ledgers a second with a commit for each and
+//! 18,000 to 21,000 with one for 64, redb 1,500 and 16,000 to 19,000 (9,000 to 15,000 and 28,000 where a kill may take
+//! the last 63); SQLite read back 240,000 to 270,000, redb 35,000 to 135,000; SQLite's file was 1.06 to 1.09 times its
+//! rows, redb's 1.9 to 2.2 times; after `kill -9` at 1,000,000 events SQLite was open in 3 ms, redb in 150 to 200 ms.
+//! `WAL` with `synchronous = NORMAL`: a killed process loses nothing, a machine that loses power the last moments,
+//! together with their checkpoints. `cargo bench --bench journal` measures the whole.
 
 mod checkpoint;
 mod form;
@@ -50,7 +52,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, Sender};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -61,10 +63,14 @@ pub const SLOW_FROM: usize = 32 << 20;
 /// Weight of the ledgers that wait for a disk that does not work: some minutes of busy networks.
 pub const MOST_WAITING: usize = 64 << 20;
 
+/// Questions that may wait. Each session has one at most, and those that are lagging ask in turn.
+const MOST_QUESTIONS: usize = 16 << 10;
+
 /// The journal of the process. Ends when it is closed or dropped.
 pub struct Journal {
     shared: Arc<Shared>,
-    questions: Sender<Question>,
+    /// `None` when it is closed.
+    questions: Mutex<Option<SyncSender<Question>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// What the threads begin with, until they do.
     unstarted: Mutex<Option<Unstarted>>,
@@ -159,7 +165,9 @@ impl Journal {
         for thread in [writer, reader] {
             match thread {
                 Ok(thread) => lock(&self.threads).push(thread),
-                Err(error) => self.shared.fails(&format!("no thread: {error}; see the limits on processes and threads")),
+                Err(error) => {
+                    self.shared.fails(&format!("no thread: {error}; see the limits on processes and threads"))
+                }
             }
         }
     }
@@ -172,7 +180,8 @@ impl Journal {
     /// Waits until the disk is not too far behind; `None`: it is not, or it does not work and nobody shall wait.
     pub fn room(&self) -> Option<impl Future<Output = ()> + 'static> {
         let shared = self.shared.clone();
-        shared.queue.is_full().then(|| async move { shared.queue.until(|queue| !queue.is_full()).await })
+        let is_full = shared.queue.is_full();
+        is_full.then_some(async move { shared.queue.until(|queue| !queue.is_full()).await })
     }
 
     /// Waits until all that was taken in is on disk, or cannot be.
@@ -206,7 +215,7 @@ impl Journal {
     /// Writes what waits, if it can be written, and ends. Blocks for as long as a commit takes.
     pub fn close(&self) {
         self.shared.queue.close();
-        let _ = self.questions.send(Question::Close);
+        *lock(&self.questions) = None;
         for thread in lock(&self.threads).drain(..) {
             // It has said what it died of.
             let _ = thread.join();
@@ -229,13 +238,7 @@ impl Drop for Journal {
 }
 
 impl Backlog for Journal {
-    fn read(
-        &self,
-        sources: Arc<[SourceNumber]>,
-        after: u64,
-        bytes: usize,
-        done: Box<dyn FnOnce(BacklogRead) + Send>,
-    ) {
+    fn read(&self, sources: Arc<[SourceNumber]>, after: u64, bytes: usize, done: Box<dyn FnOnce(BacklogRead) + Send>) {
         self.ask(Question::Read { sources, after, bytes, done });
     }
 
@@ -250,8 +253,15 @@ impl Backlog for Journal {
 
 impl Journal {
     fn ask(&self, question: Question) {
-        if let Err(unasked) = self.questions.send(question) {
-            unasked.0.fail("the journal is closed");
+        let questions = lock(&self.questions).clone();
+        let refused = match questions {
+            Some(questions) => questions.try_send(question).err(),
+            None => Some(TrySendError::Disconnected(question)),
+        };
+        match refused {
+            None => {}
+            Some(TrySendError::Full(question)) => question.fail("too many wait for the journal; ask again"),
+            Some(TrySendError::Disconnected(question)) => question.fail("the journal is closed"),
         }
     }
 }

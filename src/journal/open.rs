@@ -3,7 +3,7 @@
 use super::prune::unix_millis;
 use super::queue::Queue;
 use super::store::{Store, StoreError, Stream};
-use super::{Journal, JournalHealth, Positions, Shared, SourceState, Unstarted, form::Unpacker};
+use super::{Journal, JournalHealth, MOST_QUESTIONS, Positions, Shared, SourceState, Unstarted, form::Unpacker};
 use crate::broker::{Kept, Past};
 use crate::config;
 use crate::event::SourceNumber;
@@ -113,10 +113,10 @@ pub(super) fn open(directory: &Path, keep: config::Journal, sources: Vec<SourceK
         health: Mutex::new(JournalHealth { error, ..JournalHealth::default() }),
         held: Mutex::new(held),
     };
-    let (sender, questions) = mpsc::channel();
+    let (sender, questions) = mpsc::sync_channel(MOST_QUESTIONS);
     Ok(Journal {
         shared: shared.into(),
-        questions: sender,
+        questions: Mutex::new(Some(sender)),
         threads: Mutex::default(),
         unstarted: Mutex::new(Some(Unstarted { store, questions })),
     })

@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 /// Pages that are given back in a step.
 const PAGES: i64 = 64;
 /// Free pages that are kept for what comes, at least; besides a part of all.
-const SPARE: i64 = 1024;
+const SPARE: i64 = 128;
 const SPARE_PART: i64 = 8;
 
 /// What a step did.

@@ -150,6 +150,11 @@ impl Queue {
         self.emptied.notify_waiters();
     }
 
+    /// Whether it is closed.
+    pub fn is_closing(&self) -> bool {
+        lock(&self.inner).closing
+    }
+
     /// Whether sources shall wait.
     pub fn is_full(&self) -> bool {
         let inner = lock(&self.inner);

@@ -39,8 +39,6 @@ pub enum Question {
         /// Takes the answer.
         done: Box<dyn FnOnce(Found) + Send>,
     },
-    /// No more questions.
-    Close,
 }
 
 impl Question {
@@ -49,7 +47,6 @@ impl Question {
         match self {
             Question::Read { done, .. } => done(BacklogRead::Failed(reason.to_owned())),
             Question::Find { done, .. } => done(Found::Failed(reason.to_owned())),
-            Question::Close => {}
         }
     }
 }
@@ -81,9 +78,13 @@ impl Reader {
         }
     }
 
-    /// Until it is told to close, or nobody can ask any more.
+    /// Until nobody can ask any more. What waits when the journal is closed is not answered.
     pub fn run(mut self, questions: Receiver<Question>) {
         while let Ok(question) = questions.recv() {
+            if self.shared.queue.is_closing() {
+                question.fail("the journal is closed");
+                continue;
+            }
             match question {
                 Question::Read { sources, after, bytes, done } => {
                     let read = self.read(&sources, after, bytes);
@@ -93,10 +94,8 @@ impl Reader {
                     let found = self.find(source, what);
                     done(found.unwrap_or_else(|error| Found::Failed(self.failed(&error))));
                 }
-                Question::Close => break,
             }
         }
-        questions.try_iter().for_each(|question| question.fail("the journal is closed"));
     }
 
     /// Whoever writes must know if the file is damaged.
@@ -217,9 +216,10 @@ impl Reader {
         log::error!(file:% = self.shared.path.display(), source, ledger; "a ledger in the journal is lost: {why}");
         let network = self.shared.positions().current(source).map_or_else(Default::default, |it| it.network.clone());
         let kinds = [ContinuityKind::Gap, ContinuityKind::Reset, ContinuityKind::Reorg];
-        let own = row.broken.as_ref().and_then(|(name, from, to)| {
-            Some((kinds.into_iter().find(|kind| kind.name() == name)?, *from, *to))
-        });
+        let own = row
+            .broken
+            .as_ref()
+            .and_then(|(name, from, to)| Some((kinds.into_iter().find(|kind| kind.name() == name)?, *from, *to)));
         let (kind, from_ledger, to_ledger) = own.unwrap_or((ContinuityKind::Gap, ledger, ledger));
         let hole = Hole {
             stream: 0,
@@ -231,7 +231,12 @@ impl Reader {
             ledger,
             closed_at: row.posted_at / 1000,
             events: row.first_event + row.events,
-            continuity: Continuity { kind, from_ledger, to_ledger, reason: format!("ledger {ledger} was not kept: {why}") },
+            continuity: Continuity {
+                kind,
+                from_ledger,
+                to_ledger,
+                reason: format!("ledger {ledger} was not kept: {why}"),
+            },
         };
         hole.entry(&self.history)
     }

@@ -70,7 +70,10 @@ impl StoreError {
             StoreError::Foreign { .. } => false,
             StoreError::Sqlite(error) => {
                 matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
-                    || matches!(error, rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..))
+                    || matches!(
+                        error,
+                        rusqlite::Error::FromSqlConversionFailure(..) | rusqlite::Error::InvalidColumnType(..)
+                    )
             }
         }
     }
@@ -194,8 +197,7 @@ impl Store {
     /// Opens a file that cannot be written, nor anything beside it.
     pub fn unwritable(path: &Path) -> Result<Store, StoreError> {
         Store::beside(path).or_else(|error| {
-            let flags =
-                OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
             let text = path.to_str().ok_or(error)?;
             let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
             // Where no log could be made, there is none that would count.
@@ -283,19 +285,19 @@ impl Store {
             transaction
                 .prepare_cached("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
                 .execute(params![
-                    entry.sequence.cast_signed(),
-                    stream,
-                    batch.epoch,
-                    batch.ledger.index.cast_signed(),
-                    batch.ledger.hash.map(|hash| hash.0),
-                    entry.first_event.cast_signed(),
-                    entry.len(),
-                    posted_at,
-                    broken.map(|broken| broken.kind.name()),
-                    broken.map(|broken| broken.from_ledger.cast_signed()),
-                    broken.map(|broken| broken.to_ledger.cast_signed()),
-                    form,
-                ])?;
+                entry.sequence.cast_signed(),
+                stream,
+                batch.epoch,
+                batch.ledger.index.cast_signed(),
+                batch.ledger.hash.map(|hash| hash.0),
+                entry.first_event.cast_signed(),
+                entry.len(),
+                posted_at,
+                broken.map(|broken| broken.kind.name()),
+                broken.map(|broken| broken.from_ledger.cast_signed()),
+                broken.map(|broken| broken.to_ledger.cast_signed()),
+                form,
+            ])?;
         }
         for hole in holes {
             let told = &hole.continuity;
@@ -349,9 +351,8 @@ impl Store {
 
     /// The newest sequence of a stream before one.
     pub fn before(&self, stream: i64, sequence: u64) -> Result<Option<u64>, StoreError> {
-        let mut query = self
-            .connection
-            .prepare_cached("SELECT max(sequence) FROM ledgers WHERE stream = ? AND sequence < ?")?;
+        let mut query =
+            self.connection.prepare_cached("SELECT max(sequence) FROM ledgers WHERE stream = ? AND sequence < ?")?;
         let found = query.query_row(params![stream, sequence.cast_signed()], |row| row.get::<_, Option<i64>>(0))?;
         Ok(found.map(i64::cast_unsigned))
     }
@@ -381,17 +382,13 @@ impl Store {
     }
 
     /// The newest ledger of an index: its sequence and its hash.
-    pub fn by_index(
-        &self,
-        stream: i64,
-        epoch: u32,
-        index: u64,
-    ) -> Result<Option<(u64, Option<Hash>)>, StoreError> {
+    pub fn by_index(&self, stream: i64, epoch: u32, index: u64) -> Result<Option<(u64, Option<Hash>)>, StoreError> {
         let mut query = self.connection.prepare_cached(
             "SELECT sequence, hash FROM ledgers WHERE stream = ? AND epoch = ? AND ledger = ?
              ORDER BY sequence DESC LIMIT 1",
         )?;
-        let found = query.query_row(params![stream, epoch, index.cast_signed()], |row| Ok((number(row, 0)?, hash(row, 1)?)));
+        let found =
+            query.query_row(params![stream, epoch, index.cast_signed()], |row| Ok((number(row, 0)?, hash(row, 1)?)));
         Ok(found.optional()?)
     }
 
@@ -402,7 +399,8 @@ impl Store {
              WHERE stream = ?1 AND epoch = (SELECT epoch FROM streams WHERE id = ?1) AND ledger = ?2
              AND substr(hash, 1, 4) = ?3",
         )?;
-        let found = query.query_row(params![stream, index.cast_signed(), begins], |row| row.get::<_, Option<i64>>(0))?;
+        let found =
+            query.query_row(params![stream, index.cast_signed(), begins], |row| row.get::<_, Option<i64>>(0))?;
         Ok(found.map(i64::cast_unsigned))
     }
 

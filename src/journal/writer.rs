@@ -46,6 +46,7 @@ impl Writer {
     pub fn run(mut self) {
         let mut pruned = None::<Instant>;
         let mut more = false;
+        let mut unlooked = 0;
         loop {
             let group = self.shared.queue.take(GROUP, GROUP_WEIGHT, if more { Duration::ZERO } else { PRUNE });
             let written = self.write(&group);
@@ -54,8 +55,10 @@ impl Writer {
                 self.failed(&group, &error);
             }
             self.shared.queue.finish(&group, !failed);
-            if !failed && (more || pruned.is_none_or(|at| at.elapsed() >= PRUNE)) {
-                pruned = Some(Instant::now());
+            unlooked += group.ledgers.len();
+            let due = more || unlooked >= GROUP || pruned.is_none_or(|at| at.elapsed() >= PRUNE);
+            if !failed && due {
+                (pruned, unlooked) = (Some(Instant::now()), 0);
                 more = self.prune().unwrap_or_else(|error| {
                     self.failed(&group, &error);
                     false
@@ -149,7 +152,8 @@ impl Writer {
             match form.unwrap_or(Err(FormError::TooLong(0))) {
                 Ok(form) => {
                     packed += form.len();
-                    let posted_at = unix_millis(SystemTime::now().checked_sub(entry.posted.elapsed()).unwrap_or(UNIX_EPOCH));
+                    let posted_at =
+                        unix_millis(SystemTime::now().checked_sub(entry.posted.elapsed()).unwrap_or(UNIX_EPOCH));
                     rows.push(NewRow { stream: stream.id, entry, posted_at, form });
                 }
                 Err(error) => {
@@ -162,7 +166,8 @@ impl Writer {
         let created = positions.streams[known_streams..].iter().filter(|new| !changed.contains(new)).cloned();
         let streams: Vec<Stream> = created.chain(changed.iter().cloned()).collect();
         self.store()?.commit(&rows, &streams, &holes)?;
-        let lost: u64 = holes.iter().map(|hole| hole.continuity.to_ledger.saturating_sub(hole.continuity.from_ledger) + 1).sum();
+        let lost: u64 =
+            holes.iter().map(|hole| hole.continuity.to_ledger.saturating_sub(hole.continuity.from_ledger) + 1).sum();
         {
             let mut known = self.shared.positions();
             (known.streams, known.current) = (positions.streams, positions.current);
@@ -259,9 +264,8 @@ impl Writer {
 /// Where the stream of a source on a network stands among all; a new one at the end if there is none.
 fn stream_of(shared: &Shared, positions: &mut Positions, source: SourceNumber, network: &str) -> usize {
     let state = &shared.sources[usize::from(source)];
-    let is_it = |stream: &Stream| {
-        (&*stream.source, &*stream.network, &*stream.scope) == (&*state.name, network, &*state.scope)
-    };
+    let is_it =
+        |stream: &Stream| (&*stream.source, &*stream.network, &*stream.scope) == (&*state.name, network, &*state.scope);
     let current = positions.current[usize::from(source)];
     let found = positions.streams.iter().position(is_it);
     if let Some(at) = found

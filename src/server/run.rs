@@ -130,8 +130,7 @@ impl Server {
         let broker_thread = Arbiter::new();
         broker_thread.spawn_fn(|| name_thread("broker"));
         let broker = {
-            let broker =
-                Broker::new(history.clone(), metrics.clone(), names.clone()).with_journal(journal.clone());
+            let broker = Broker::new(history.clone(), metrics.clone(), names.clone()).with_journal(journal.clone());
             Broker::start_in_arbiter(&broker_thread.handle(), move |_| broker)
         };
         let limits = &config.limits;
@@ -288,6 +287,7 @@ impl Server {
         // The sources before the sessions: the next life goes on after the last checkpoint, and who was closed before a
         // ledger that counts as posted would never get it. A disk that hangs holds up nobody's close frame.
         let stops = self.sources.iter().map(SourceHandle::stop);
+        #[expect(clippy::disallowed_methods, reason = "as many as the settings have sources")]
         if tokio::time::timeout(self.deadline, futures_util::future::join_all(stops)).await.is_err() {
             log::warn!("a source did not stop in time; its last checkpoint may be missing");
         }

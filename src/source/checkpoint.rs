@@ -163,7 +163,10 @@ mod tests {
         assert_eq!(file.load(), Ok(Some(expected)));
         // Where that release put it.
         let name = file.path().file_name().unwrap().to_str().unwrap().to_owned();
-        assert_eq!(name, format!("a.stellar-testnet.{}.json", short_digest(&format!("a\0stellar-testnet\0{}", short_digest("s")))));
+        assert_eq!(
+            name,
+            format!("a.stellar-testnet.{}.json", short_digest(&format!("a\0stellar-testnet\0{}", short_digest("s"))))
+        );
     }
 
     #[test]

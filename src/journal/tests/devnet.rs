@@ -35,7 +35,12 @@ async fn its_ledgers_survive() {
         (Face::Evm, "evm_rpc"),
         (Face::Planetmint, "planetmint_api"),
     ] {
-        let settings = devnet::Settings { face, events_per_ledger: 100, ..devnet::Settings::default() };
+        let settings = devnet::Settings {
+            face,
+            events_per_ledger: 100,
+            ledger_interval: Duration::from_millis(200),
+            ..devnet::Settings::default()
+        };
         let network = devnet::start(settings).await.unwrap();
         let mut config = json!({ "rpc_url": network.url(), "start_ledger": "oldest", "poll_interval": "50ms" });
         if face == Face::Stellar {
@@ -43,10 +48,9 @@ async fn its_ledgers_survive() {
         }
         let ledger: LedgerConfig = serde_json::from_value(json!({ "type": kind, "config": config })).unwrap();
         let got = Arc::new(Mutex::new(Vec::new()));
-        let settings =
-            Settings { number: 0, name: "a".into(), ledger, journal: None, catch_up: CatchUp::default() };
+        let settings = Settings { number: 0, name: "a".into(), ledger, journal: None, catch_up: CatchUp::default() };
         let source = source::start(settings, Taker(got.clone()).start().recipient());
-        for _ in 0..1000 {
+        for _ in 0..3000 {
             if got.lock().unwrap().len() >= 4 {
                 break;
             }

@@ -40,15 +40,11 @@ fn a_full_disk_stops_nobody_and_a_short_time_loses_nothing() {
     life.settle();
     fill_disk(state.path(), true);
     // The limit counts for the next connection.
-    life.journal.shared.damaged.lock().unwrap().take();
-    drop(life);
+    drop((life, status));
     let life = Life::begin(state.path());
-    let status = {
-        drop(status);
-        self::status(&life)
-    };
+    let status = self::status(&life);
     for ledger in 21..=400 {
-        life.post(hashed(0, ledger, 60, 0)).unwrap();
+        life.post(long(ledger)).unwrap();
     }
     wait("it is said", || life.journal.health().error.is_some());
     let error = life.journal.health().error.unwrap();
@@ -76,9 +72,8 @@ fn after_a_long_time_readers_are_told_which_ledgers_are_missing() {
     fill_disk(state.path(), true);
     // Memory holds little, so that the disk is asked.
     let life = Life::with(state.path(), config::Journal::default(), 1, "all");
-    // These alone need new pages.
     for ledger in 21..=60 {
-        life.post(hashed(0, ledger, 200, 0)).unwrap();
+        life.post(long(ledger)).unwrap();
     }
     wait("it fails", || life.journal.health().error.is_some());
     let through = life.kept_through().unwrap();
@@ -117,7 +112,7 @@ fn after_a_long_time_readers_are_told_which_ledgers_are_missing() {
     fill_disk(state.path(), false);
     life.settle();
     assert_eq!(check(&life), missing);
-    wait("it is counted", || life.journal.health().lost >= to - from + 1);
+    wait("it is counted", || life.journal.health().lost > to - from);
     // What is looked for in the hole is found before it.
     let found = life.find(0, Find::Ledger { index: from + 3, hash: None });
     let Found::At(before) = found else { panic!("{found:?}") };
@@ -140,7 +135,7 @@ fn what_was_not_kept_at_the_end_is_read_again_and_is_no_hole() {
     fill_disk(state.path(), true);
     let life = Life::with(state.path(), config::Journal::default(), 1, "all");
     for ledger in 6..=300 {
-        life.post(hashed(0, ledger, 200, 0)).unwrap();
+        life.post(long(ledger)).unwrap();
     }
     wait("it fails", || life.journal.health().error.is_some());
     for ledger in 301..=500 {
@@ -155,7 +150,10 @@ fn what_was_not_kept_at_the_end_is_read_again_and_is_no_hole() {
     life.post_all(through + 1..=through + 3);
     life.settle();
     let all = life.walk(&[0], 0, MIB);
-    assert_eq!(all.iter().map(|entry| entry.batch.ledger.index).collect::<Vec<_>>(), (1..=through + 3).collect::<Vec<_>>());
+    assert_eq!(
+        all.iter().map(|entry| entry.batch.ledger.index).collect::<Vec<_>>(),
+        (1..=through + 3).collect::<Vec<_>>()
+    );
     assert!(all.iter().all(|entry| gap(entry).is_none()));
 }
 
@@ -188,7 +186,8 @@ fn scribble(file: &Path, from: usize, bytes: usize) {
 fn a_damaged_file_is_moved_aside_with_positions_saved_if_they_can_be_read() {
     let state = tempfile::tempdir().unwrap();
     let file = state.path().join("journal.db");
-    for (round, (from, bytes, saved)) in [(0, 100, false), (100, 8000, false), (3 * 8192, 8192, true)].into_iter().enumerate()
+    for (round, (from, bytes, saved)) in
+        [(0, 100, false), (100, 8000, false), (3 * 8192, 8192, true)].into_iter().enumerate()
     {
         let life = Life::begin(state.path());
         let known = life.kept_through();
@@ -204,7 +203,9 @@ fn a_damaged_file_is_moved_aside_with_positions_saved_if_they_can_be_read() {
         life.settle();
         let aside = || {
             let names = state.path().read_dir().unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
-            names.filter(|name| name.starts_with("journal.db.damaged-") && !name.ends_with('l') && !name.ends_with('m')).count()
+            names
+                .filter(|name| name.starts_with("journal.db.damaged-") && !name.ends_with('l') && !name.ends_with('m'))
+                .count()
         };
         wait("it was moved aside", || aside() >= 1);
         life.settle();
@@ -234,7 +235,7 @@ fn a_damaged_ledger_is_the_only_one_that_is_missing() {
     drop(life);
     let file = state.path().join("journal.db");
     let store = rusqlite::Connection::open(&file).unwrap();
-    let spoil = "UPDATE ledgers SET form = substr(form, 1, length(form) - 6) || x'000102030405' WHERE sequence = 7";
+    let spoil = "UPDATE ledgers SET form = CAST(substr(form, 1, length(form) - 6) || x'000102030405' AS BLOB) WHERE sequence = 7";
     store.execute(spoil, []).unwrap();
     drop(store);
     let life = Life::with(state.path(), config::Journal::default(), 1, "all");

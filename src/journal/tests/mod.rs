@@ -125,9 +125,25 @@ fn hashed(source: SourceNumber, ledger: u64, events: u32, chain: u8) -> LedgerBa
     batch
 }
 
-/// A ledger that counts as heavy.
+/// A ledger of some 4 KB on disk, whatever is done to make it smaller.
+fn long(ledger: u64) -> LedgerBatch {
+    let mut batch = hashed(0, ledger, 40, 0);
+    let mut random = ledger.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random
+    };
+    for event in &mut batch.events {
+        event.id = (0..13).map(|_| format!("{:016x}", next())).collect::<String>().into();
+    }
+    batch
+}
+
+/// The same, and in memory it counts as so many bytes.
 fn heavy(ledger: u64, bytes: usize) -> LedgerBatch {
-    let mut batch = hashed(0, ledger, 1, 0);
+    let mut batch = long(ledger);
     batch.native = Some(Native::new(Block { app_hash: "".into(), time_received: false }, bytes));
     batch
 }
@@ -146,6 +162,6 @@ fn wait(what: &str, mut ready: impl FnMut() -> bool) {
     let since = Instant::now();
     while !ready() {
         assert!(since.elapsed() < Duration::from_secs(30), "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::park_timeout(Duration::from_millis(5));
     }
 }

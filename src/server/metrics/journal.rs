@@ -23,7 +23,11 @@ impl Journal {
             ledgers: registered(r, "journal_ledgers", "Ledgers written to the journal"),
             written_bytes: registered(r, "journal_written_bytes", "Bytes of the ledgers written to the journal"),
             failures: registered(r, "journal_failures", "Transactions of the journal that failed"),
-            lost: registered(r, "journal_lost_ledgers", "Ledgers that could not be kept, since the disk failed for long"),
+            lost: registered(
+                r,
+                "journal_lost_ledgers",
+                "Ledgers that could not be kept, since the disk failed for long",
+            ),
             bytes: registered(r, "journal_bytes", "Disk space of the ledgers kept"),
             waiting: registered(r, "journal_waiting_bytes", "Memory of the ledgers that are not on disk yet"),
             reach: registered(r, "journal_reach_seconds", "Age of the oldest ledger kept"),
