@@ -11,7 +11,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 fn decode(criterion: &mut Criterion) {
-    let answer = ledgers::answer();
+    let answer = ledgers::answer(1000);
     let events: usize = ledgers::decode(&answer).iter().map(|batch| batch.events.len()).sum();
     println!("an answer of {events} events has {} bytes for each", answer.len() / events);
     criterion.bench_function("decode, per event", |bencher| {

@@ -49,7 +49,7 @@ fn run(criterion: &mut Criterion, name: &str, batches: &[LedgerBatch], counts: i
 }
 
 fn render(criterion: &mut Criterion) {
-    let batches = ledgers::decode(&ledgers::answer());
+    let batches = ledgers::decode(&ledgers::answer(1000));
     run(criterion, "flow, all kinds", &batches, |_| true);
     run(criterion, "flow, payment", &batches, |kind| kind == EventKind::Payment);
     run(criterion, "flow, trade", &batches, |kind| kind == EventKind::Trade);

@@ -17,6 +17,8 @@
 //! * [`broker`]: the central actor gives each batch its place in the stream, keeps recent history,
 //!   and decides where in the stream a subscription begins. Its Router in each worker thread holds
 //!   the filter index and writes into the outboxes of the sessions of that thread.
+//! * [`journal`]: each ledger that the broker took, on disk together with where its source stands: what restarts and
+//!   clients that were long away go on from.
 //! * [`session`]: one actor for each WebSocket, on a connection task of our own.
 //! * [`dialect`]: what each protocol says and understands: pure state machines.
 //! * [`server`]: listeners, mounts, health, metrics, drain. [`config`] and [`cli`] say what to run.
@@ -27,7 +29,8 @@
 //!
 //! **Source**, **ledger** (a block), **event**, **kind**, **batch** (a ledger's events),
 //! **broker**, **router**, **session**, **filter**, **outbox** (what waits for one socket),
-//! **history** (recent batches), **position** (broker sequence and event index; never public),
+//! **history** (recent batches, in memory), **journal** (those on disk), **position** (broker
+//! sequence and event index; never public),
 //! **cursor** (the public position), **gap**, **drain**, **mount** (a dialect at a path of a
 //! listener), **dialect** (the wire protocol of one family of clients).
 //!
@@ -67,6 +70,8 @@
 //!   then costs one entry and not one for each kind.
 //! * TLS is spoken in front of the HTTP stack and not inside of it (actix-tls): so a connection is counted and
 //!   limited before its handshake, and nobody's silent handshakes stop the listeners of a thread.
+//! * The journal's queue gives up ledgers when the disk fails for long, and readers are told which: a source waits for a
+//!   slow disk, but nobody for a broken one.
 //! * Until its WebSocket is open, a connection's stream is wrapped (`server::arriving`): the HTTP stack has a
 //!   deadline for the first request only, reads on while its answers are not taken, and panics at some headers.
 
@@ -76,6 +81,7 @@ pub mod config;
 pub mod devnet;
 pub mod dialect;
 pub mod event;
+pub mod journal;
 pub mod load;
 pub mod logging;
 pub mod server;

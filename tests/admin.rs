@@ -4,7 +4,7 @@
 use crate::common::client::Client;
 use crate::common::http;
 use crate::common::raw::Raw;
-use crate::common::server::{Devnet, Server, checkpoint_file, path, settings};
+use crate::common::server::{Devnet, Server, journal_file, path, settings};
 use crate::common::wait_until;
 use serde_json::{Value, json};
 
@@ -131,9 +131,10 @@ async fn a_checkpoint_that_cannot_be_written_is_told() {
     let kept = || get(&server, "/debug/sources")["sources"][0].clone();
     wait_until("a checkpoint is written", || kept()["checkpoint_ledger"].is_u64());
 
-    // No rights would not stop root; a folder in the place of the file that is written first does.
-    let in_the_way = checkpoint_file(state.path()).expect("there is one").with_extension("json.new");
-    wait_until("the file is not being written", || std::fs::create_dir(&in_the_way).is_ok());
+    // No rights would not stop root, so somebody else writes and does not end.
+    let other = rusqlite::Connection::open(journal_file(state.path())).unwrap();
+    other.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
     wait_until("it is not ready", || server.readyz().status == 503);
     let reasons = server.readyz().json()["reasons"].clone();
     let reason = reasons[0].as_str().expect("a text");
@@ -144,7 +145,7 @@ async fn a_checkpoint_that_cannot_be_written_is_told() {
     let lines = |text: &str| server.process.stderr().lines().filter(|line| line.contains(text)).count();
     assert_eq!(lines("cannot be written"), 1);
 
-    std::fs::remove_dir(&in_the_way).unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
     wait_until("it is ready again", || server.readyz().status == 200);
     assert_eq!(kept()["checkpoint_error"], Value::Null);
     assert!(kept()["last_error"]["what"].as_str().unwrap().contains("cannot be written"));

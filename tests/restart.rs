@@ -2,7 +2,7 @@
 //! is delivered twice, and what happens meanwhile is told.
 
 use crate::common::client::{Client, Head, is_a_row};
-use crate::common::server::{Devnet, Server, checkpoint, checkpoint_file, path, settings};
+use crate::common::server::{Devnet, Server, checkpoint, journal_file, path, settings};
 use crate::common::{pause, wait_until};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -64,7 +64,7 @@ async fn a_killed_server_goes_on_after_its_checkpoint() {
         });
         wait_until("a checkpoint is kept", || checkpoint(state.path()).is_some_and(|it| it >= first));
         server.process.kill();
-        let kept = checkpoint(state.path()).expect("there is one whole file");
+        let kept = checkpoint(state.path()).expect("there is one");
         // It may be behind what was delivered, since nobody waits for the disk: then ledgers come
         // again. It is never ahead of the network.
         assert!((first..=devnet.latest()).contains(&kept), "{kept}");
@@ -91,20 +91,24 @@ async fn a_killed_server_goes_on_after_its_checkpoint() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_told_and_not_used() {
+fn a_damaged_journal_is_moved_aside_and_told() {
     let devnet = Devnet::start("8", 20);
     let state = tempfile::tempdir().unwrap();
     let settings = settings(devnet.address, &format!("state_dir: '{}'", path(state.path())));
     let mut server = Server::start(&settings);
     wait_until("a checkpoint is kept", || checkpoint(state.path()).is_some());
     server.process.kill();
-    std::fs::write(checkpoint_file(state.path()).unwrap(), "{\"version\":1,").unwrap();
+    let file = journal_file(state.path());
+    std::fs::write(&file, "this is no journal, and longer than the head of one would be: ".repeat(500)).unwrap();
+    std::fs::remove_file(file.with_extension("db-wal")).unwrap();
     let server = Server::start(&settings);
-    wait_until("the reason is told", || {
-        let answer = server.readyz();
-        answer.status == 503 && answer.body.contains("damaged")
-    });
-    assert_eq!(server.metric("ledgercast_ledgers_total{source=\"devnet\"}"), 0.0);
+    server.wait_ready();
+    let log = server.process.stderr();
+    assert!(log.contains("the journal is damaged") && log.contains("journal.db.damaged-"), "{log}");
+    wait_until("a checkpoint is kept again", || checkpoint(state.path()).is_some());
+    let kept: Vec<_> =
+        state.path().read_dir().unwrap().map(|it| it.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(kept.iter().any(|name| name.starts_with("journal.db.damaged-")), "{kept:?}");
 }
 
 /// Stands between the server and its RPC, so that the way can be cut.

@@ -6,13 +6,10 @@ use ledgercast::source::stellar::fuzzing;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-/// Events of each ledger.
-pub const EVENTS: usize = 1000;
-
-/// The `result` of a `getLedgers` with some ledgers of [`EVENTS`] events of all kinds.
-pub fn answer() -> String {
+/// The `result` of a `getLedgers` with some ledgers of so many events of all kinds.
+pub fn answer(events: usize) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let settings = Settings { events_per_ledger: EVENTS, ..Settings::default() };
+    let settings = Settings { events_per_ledger: events, ..Settings::default() };
     let devnet = runtime.block_on(devnet::start(settings)).expect("the devnet starts");
     let body = r#"{"jsonrpc":"2.0","id":1,"method":"getLedgers","params":{"startLedger":1000}}"#;
     let mut socket = TcpStream::connect(devnet.address()).expect("it listens");

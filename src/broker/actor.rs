@@ -5,9 +5,10 @@ use super::router::{Advance, Apply, Router, SessionRef};
 use super::{Append, Begin, History, Opened, Position, StreamEntry};
 use crate::dialect::{Change, Start};
 use crate::event::{EventKind, SourceNumber};
+use crate::journal::Journal;
 use crate::server::metrics::Metrics;
 use crate::source::monotonic_nanos;
-use actix::{Actor, Addr, Context, Handler, Message};
+use actix::{Actor, Addr, Context, Handler, Message, Response};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -18,6 +19,8 @@ pub struct Broker {
     metrics: Arc<Metrics>,
     /// The sources' names, by number.
     names: Arc<[Arc<str>]>,
+    /// Where ledgers are kept, if anywhere.
+    journal: Option<Arc<Journal>>,
     /// By their number; they join in any order.
     routers: BTreeMap<u16, RouterState>,
     head: u64,
@@ -91,8 +94,15 @@ impl Wish {
 impl Broker {
     /// A broker that appends to this history, for sources of these names.
     pub fn new(history: Arc<History>, metrics: Arc<Metrics>, names: Arc<[Arc<str>]>) -> Broker {
-        let heads = watch::Sender::new(0);
-        Broker { history, metrics, names, routers: BTreeMap::new(), head: 0, routed: 0, heads }
+        let head = history.head();
+        let heads = watch::Sender::new(head);
+        Broker { history, metrics, names, journal: None, routers: BTreeMap::new(), head, routed: head, heads }
+    }
+
+    /// The same, and every ledger goes into this journal.
+    pub fn with_journal(mut self, journal: Option<Arc<Journal>>) -> Broker {
+        self.journal = journal;
+        self
     }
 
     /// Tells the head to followers.
@@ -153,19 +163,25 @@ impl Actor for Broker {
 }
 
 impl Handler<Append> for Broker {
-    type Result = ();
+    type Result = Response<()>;
 
-    fn handle(&mut self, append: Append, _: &mut Self::Context) {
-        let (source, ledger) = (append.batch.source, append.batch.ledger.index);
-        match self.history.append(append.batch, append.posted) {
-            Some(entry) => {
-                self.head = entry.sequence;
-                self.advance();
-                self.heads.send_replace(self.head);
-                self.count(&entry);
-            }
-            None => log::debug!(source, ledger; "ledger is in history already, dropped"),
-        }
+    fn handle(&mut self, append: Append, _: &mut Self::Context) -> Response<()> {
+        let Append { batch, posted, counters } = append;
+        let (source, ledger) = (batch.source, batch.ledger.index);
+        let Some(entry) = self.history.append(batch, posted) else {
+            log::debug!(source, ledger; "ledger is in history already, dropped");
+            return Response::reply(());
+        };
+        self.head = entry.sequence;
+        self.advance();
+        self.heads.send_replace(self.head);
+        self.count(&entry);
+        // The disk after the clients, and its slowness to the source, never to them.
+        let room = self.journal.as_ref().and_then(|journal| {
+            journal.append(entry, counters);
+            journal.room()
+        });
+        room.map_or_else(|| Response::reply(()), Response::fut)
     }
 }
 

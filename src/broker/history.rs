@@ -81,6 +81,30 @@ pub struct Behind {
     pub reached: bool,
 }
 
+/// A ledger that was kept elsewhere, with its place.
+#[derive(Debug)]
+pub struct Kept {
+    /// The ledger.
+    pub batch: LedgerBatch,
+    /// Its broker sequence.
+    pub sequence: u64,
+    /// Events of the same source before it.
+    pub first_event: u64,
+    /// When it was posted.
+    pub posted: Instant,
+}
+
+/// What was of a source before this start.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Its newest ledgers, oldest first.
+    pub ledgers: Vec<Kept>,
+    /// Events of all its ledgers ever.
+    pub events: u64,
+    /// Sequence of the newest ledger before those.
+    pub gone_through: u64,
+}
+
 /// Recent ledgers of every source.
 pub struct History {
     rows: Mutex<Rows>,
@@ -90,6 +114,8 @@ pub struct History {
     renderings: usize,
     /// Bytes for each source.
     budget: usize,
+    /// Bytes rendered of entries that are not in the rows.
+    rendered_elsewhere: Arc<AtomicUsize>,
 }
 
 struct Rows {
@@ -130,6 +156,30 @@ impl Row {
         self.gone_through > at.read_through()
     }
 
+    /// Puts a ledger at the end.
+    fn push(&mut self, entry: Arc<StreamEntry>) {
+        self.weight += entry.batch.weight();
+        if let Some(transactions) = &mut self.transactions {
+            transactions.extend(entry.transaction_hashes().map(|hash| (prefix(hash), entry.sequence)));
+        }
+        self.entries.push_back(entry);
+    }
+
+    /// Gives up the oldest ledger.
+    fn pop(&mut self) {
+        let Some(oldest) = self.entries.pop_front() else { return };
+        self.weight -= oldest.batch.weight();
+        self.gone_through = oldest.sequence;
+        if let Some(transactions) = &mut self.transactions {
+            for hash in oldest.transaction_hashes() {
+                if transactions.get(&prefix(hash)) == Some(&oldest.sequence) {
+                    transactions.remove(&prefix(hash));
+                }
+            }
+        }
+        oldest.give_up();
+    }
+
     /// Events of this source before a position.
     fn events_before(&self, at: Position) -> u64 {
         let index = self.entries.partition_point(|entry| entry.sequence < at.sequence);
@@ -148,7 +198,33 @@ impl History {
     pub fn new(sources: usize, renderings: usize, budget: usize) -> History {
         let by_source = (0..sources).map(|_| Row::default()).collect();
         let all_sources = (0..sources as SourceNumber).collect();
-        History { rows: Mutex::new(Rows { by_source, head: 0 }), all_sources, renderings, budget }
+        let rows = Mutex::new(Rows { by_source, head: 0 });
+        History { rows, all_sources, renderings, budget, rendered_elsewhere: Arc::default() }
+    }
+
+    /// Puts back what was there before this start: the stream goes on after `head`, and who comes back finds it as it
+    /// was. In the order of the sources; before anything is appended.
+    pub fn restore(&mut self, head: u64, past: Vec<Past>) {
+        let rows = self.rows.get_mut().unwrap_or_else(PoisonError::into_inner);
+        rows.head = head;
+        for (row, past) in rows.by_source.iter_mut().zip(past) {
+            (row.events, row.gone_through) = (past.events, past.gone_through);
+            for Kept { batch, sequence, first_event, posted } in past.ledgers {
+                let rendered = row.rendered.clone();
+                let entry = StreamEntry::new(batch, sequence, first_event, posted, self.renderings, rendered);
+                // It went round in the life before.
+                entry.set_routed(1);
+                row.push(Arc::new(entry));
+            }
+        }
+    }
+
+    /// A ledger that is not in the rows, with room for what is rendered of it. Its frames count in no budget, so
+    /// whoever holds it bounds how many there are.
+    pub fn entry_of(&self, kept: Kept) -> Arc<StreamEntry> {
+        let Kept { batch, sequence, first_event, posted } = kept;
+        let rendered = self.rendered_elsewhere.clone();
+        Arc::new(StreamEntry::new(batch, sequence, first_event, posted, self.renderings, rendered))
     }
 
     /// From now on transactions of this source can be looked up by their hash: 16 bytes for each.
@@ -180,33 +256,25 @@ impl History {
         let row = &mut rows.by_source[usize::from(batch.source)];
         let repeated = row.entries.back().is_some_and(|newest| {
             let (old, new) = (&newest.batch, &batch);
-            new.continuity.is_none() && old.epoch == new.epoch && new.ledger.index <= old.ledger.index
+            let same = old.network == new.network && old.epoch == new.epoch;
+            new.continuity.is_none() && same && new.ledger.index <= old.ledger.index
         });
         if repeated {
             return None;
         }
+        if row.entries.back().is_some_and(|newest| newest.batch.network != batch.network) {
+            // Another network since the last start: what was before is no part of its row.
+            while !row.entries.is_empty() {
+                row.pop();
+            }
+        }
         let first_event = row.events;
         row.events += batch.events.len() as u64;
-        row.weight += batch.weight();
         let rendered = row.rendered.clone();
         let entry = Arc::new(StreamEntry::new(batch, sequence, first_event, posted, self.renderings, rendered));
-        row.entries.push_back(entry.clone());
-        if let Some(transactions) = &mut row.transactions {
-            transactions.extend(entry.transaction_hashes().map(|hash| (prefix(hash), sequence)));
-        }
+        row.push(entry.clone());
         while row.entries.len() > 1 && row.weight + row.rendered.load(Ordering::Relaxed) > self.budget {
-            if let Some(oldest) = row.entries.pop_front() {
-                row.weight -= oldest.batch.weight();
-                row.gone_through = oldest.sequence;
-                if let Some(transactions) = &mut row.transactions {
-                    for hash in oldest.transaction_hashes() {
-                        if transactions.get(&prefix(hash)) == Some(&oldest.sequence) {
-                            transactions.remove(&prefix(hash));
-                        }
-                    }
-                }
-                oldest.give_up();
-            }
+            row.pop();
         }
         rows.head = sequence;
         Some(entry)

@@ -19,6 +19,7 @@
 //! * nobody's slowness reaches a source: the Broker only appends.
 
 mod actor;
+mod backlog;
 mod entry;
 mod filter;
 mod follower;
@@ -28,13 +29,14 @@ mod outbox;
 mod rendering;
 mod router;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use actor::{Advanced, Broker, Join, Register, Wish};
+pub use backlog::{Backlog, BacklogRead, Find, Found};
 pub use entry::{Piece, StreamEntry};
 pub use filter::{Clause, MAX_TAGS, Subscription};
 pub use follower::{Followed, follow};
-pub use history::{Begin, Behind, History, Opened, Position, Read};
+pub use history::{Begin, Behind, History, Kept, Opened, Past, Position, Read};
 pub use index::{Hit, Index};
 pub use outbox::{Bound, MAX_CHUNKS, Outbox};
 pub use rendering::{Render, RenderingId, Renderings};
@@ -44,10 +46,11 @@ pub use router::{
 };
 
 use crate::event::LedgerBatch;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// A source hands over the next ledger. The answer means that the broker has taken it; a source
-/// keeps at most [`MAX_UNTAKEN`] unanswered.
+/// A source hands over the next ledger. The answer means that the broker has taken it, and that the journal is not
+/// too far behind; a source keeps at most [`MAX_UNTAKEN`] unanswered.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub struct Append {
@@ -55,6 +58,8 @@ pub struct Append {
     pub batch: LedgerBatch,
     /// When it was posted: what latency counts from.
     pub posted: Instant,
+    /// What the source counts over all ledgers, after this one: kept in the same step as the ledger.
+    pub counters: BTreeMap<String, u64>,
 }
 
 /// Ledgers that a source may have posted and the broker not taken.

@@ -255,6 +255,7 @@ fn not_started(error: StartError, origin: &Origin<'_>) -> anyhow::Error {
             error.into()
         }
         (StartError::File(error), Origin::Demo(_)) => error.into(),
+        (StartError::Journal(error), _) => error.into(),
     }
 }
 

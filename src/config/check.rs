@@ -287,6 +287,8 @@ impl Checks {
             ("limits", "call_timeout", limits.call_timeout.0.is_zero()),
             ("limits", "call_bytes", limits.call_bytes.0 == 0),
             ("history", "budget", config.history.budget.0 == 0),
+            ("journal", "max_age", config.journal.max_age.0.is_zero()),
+            ("journal", "max_bytes", config.journal.max_bytes.0 == 0),
             ("catch_up", "bytes", config.catch_up.bytes.0 == 0),
             ("catch_up", "ledgers", config.catch_up.ledgers == 0),
         ] {

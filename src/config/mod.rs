@@ -48,8 +48,8 @@ settings! {
     pub struct Config {
         /// The ledgers to read, each under a name of your choice. Mounts, logs and metrics use the name.
         pub sources: Sources,
-        /// Where checkpoints and counters are kept over a restart. Default none: nothing is kept and every
-        /// source begins at its `start_ledger`, so that a first try leaves no files behind.
+        /// Where checkpoints, counters and the journal are kept over a restart. Default none: nothing is kept and
+        /// every source begins at its `start_ledger`, so that a first try leaves no files behind.
         pub state_dir: Option<PathBuf>,
         /// Where clients connect. Default []: at least one is needed.
         pub listeners: Vec<Listener>,
@@ -58,6 +58,9 @@ settings! {
         pub limits: Limits,
         /// Recent ledgers, kept in memory for clients that are slow, late or coming back.
         pub history: History,
+        /// Closed ledgers, kept in `state_dir` for clients that were away for longer than `history` reaches, and over
+        /// a restart.
+        pub journal: Journal,
         /// How fast a source that is behind reads.
         pub catch_up: CatchUp,
         /// How the process ends.
@@ -176,6 +179,20 @@ settings! {
         /// Memory for the recent ledgers of each source. Default 256MiB: many ledgers more than
         /// a client's restart takes, on a small machine.
         pub budget: Size = Size::mib(256),
+    }
+}
+
+settings! {
+    /// The journal.
+    pub struct Journal {
+        /// Whether ledgers are kept; without `state_dir` none are. Default true: a restart is then no hole for clients
+        /// that come back. With false `state_dir` has checkpoints and counters only.
+        pub enabled: bool = true,
+        /// Ledgers are given up at this age. Default 24h: a client is back by tomorrow.
+        pub max_age: Time = Time::secs(24 * 60 * 60),
+        /// Disk space, beyond which the oldest ledgers are given up, of whichever source. Default 10GiB: days of most
+        /// networks, and on a small machine's disk still a part.
+        pub max_bytes: Size = Size::mib(10 << 10),
     }
 }
 

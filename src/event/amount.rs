@@ -76,6 +76,11 @@ impl Amount {
         Ok(Self::normalised(negative, digits, digits.len() as i32 + power))
     }
 
+    /// The sign, the significant digits (none for zero), and the power of ten that [`Amount::from_digits`] takes.
+    pub(super) fn parts(&self) -> (bool, &str, i32) {
+        (self.negative, &self.digits, self.exponent - self.digits.len() as i32)
+    }
+
     fn normalised(negative: bool, digits: &str, exponent: i32) -> Amount {
         let trimmed = digits.trim_start_matches('0');
         let exponent = exponent - (digits.len() - trimmed.len()) as i32;

@@ -1,5 +1,6 @@
 //! A closed ledger and the events in it.
 
+use super::stored::{NativeForm, Writer};
 use super::{Amount, Body, EventKind, Key, SourceNumber};
 use std::any::Any;
 use std::fmt;
@@ -124,19 +125,50 @@ impl ContinuityKind {
 /// Only that family's folders know the type inside.
 #[derive(Clone)]
 pub struct Native {
-    value: Arc<dyn Any + Send + Sync>,
+    value: Arc<dyn Form>,
     bytes: usize,
+}
+
+/// A native form whose type is not known.
+trait Form: Any + Send + Sync {
+    fn name(&self) -> &'static str;
+    fn write(&self, writer: &mut Writer);
+}
+
+impl<T: NativeForm> Form for T {
+    fn name(&self) -> &'static str {
+        T::NAME
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        T::write(self, writer);
+    }
 }
 
 impl Native {
     /// Wraps a value that occupies about `bytes` bytes.
-    pub fn new<T: Any + Send + Sync>(value: T, bytes: usize) -> Native {
+    pub fn new<T: NativeForm>(value: T, bytes: usize) -> Native {
         Native { value: Arc::new(value), bytes }
     }
 
     /// The value, if it is a `T`.
-    pub fn get<T: Any + Send + Sync>(&self) -> Option<&T> {
-        self.value.downcast_ref()
+    pub fn get<T: NativeForm>(&self) -> Option<&T> {
+        let value: &dyn Any = &*self.value;
+        value.downcast_ref()
+    }
+
+    /// [`NativeForm::NAME`] of the value.
+    pub(super) fn name(&self) -> &'static str {
+        self.value.name()
+    }
+
+    /// What it occupies, about.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn write_value(&self, writer: &mut Writer) {
+        self.value.write(writer);
     }
 }
 

@@ -17,6 +17,7 @@ mod body;
 mod cursor;
 mod family;
 mod kind;
+pub mod stored;
 
 pub use amount::{Amount, AmountError};
 pub use batch::{AssetKeys, Continuity, ContinuityKind, Event, Hash, LedgerBatch, LedgerRef, Native, Place};
@@ -24,6 +25,7 @@ pub use body::{Asset, Body, ContractEvent, LedgerFacts, Movement, Payment, Trade
 pub use cursor::{Cursor, CursorEntry, CursorError};
 pub use family::Family;
 pub use kind::{EventKind, KindSet};
+pub use stored::NativeForm;
 
 /// A namespaced key such as `account:G…`, `contract:C…` or, for assets, `native`, `USDC`,
 /// `USDC:G…`. Shared, since one account stands in many events of a ledger.

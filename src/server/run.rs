@@ -12,6 +12,7 @@ use crate::broker::{
 };
 use crate::config::Config;
 use crate::dialect::{self, DialectConfig, Mount, MountContext, MountedSource};
+use crate::journal::{self, Journal, JournalHealth, SourceKey};
 use crate::session::{SessionLimits, Shared};
 use crate::source::{self, CallLimits, RECENT, SourceHandle, SourceStatus, UpstreamActor};
 use actix::{Actor, Addr, Arbiter, ArbiterHandle, Recipient};
@@ -57,6 +58,9 @@ pub enum StartError {
     /// A file that the settings name is of no use.
     #[error(transparent)]
     File(#[from] FileError),
+    /// What is kept in `state_dir` cannot be used.
+    #[error(transparent)]
+    Journal(#[from] journal::OpenError),
 }
 
 /// Makes a mount; [`dialect::build`] is the one that serves.
@@ -71,6 +75,7 @@ pub struct Server {
     operators: ServerHandle,
     broker: Arbiter,
     upstreams: Vec<ArbiterHandle>,
+    journal: Option<Arc<Journal>>,
     deadline: Duration,
     mounts: Vec<Mounts>,
     certificates: Vec<Arc<Certificate>>,
@@ -116,11 +121,19 @@ impl Server {
                 mount.sources.iter().for_each(|source| history.index_transactions(*source));
             }
         }
+        let journal = journal(config)?;
+        if let Some(journal) = &journal {
+            let (head, past) = journal.past(config.history.budget.bytes());
+            history.restore(head, past);
+        }
         let history = Arc::new(history);
+        if let Some(journal) = &journal {
+            journal.start(history.clone(), metrics.clone());
+        }
         let broker_thread = Arbiter::new();
         broker_thread.spawn_fn(|| name_thread("broker"));
         let broker = {
-            let broker = Broker::new(history.clone(), metrics.clone(), names.clone());
+            let broker = Broker::new(history.clone(), metrics.clone(), names.clone()).with_journal(journal.clone());
             let following = mounts.iter().flat_map(|mounts| mounts.iter());
             for mount in following.filter(|mount| mount.dialect.manners().follows) {
                 broker_thread.spawn(follow_for(mount.clone(), history.clone(), broker.heads()));
@@ -197,7 +210,7 @@ impl Server {
                     number: number as u16,
                     name: name.clone(),
                     ledger: settings.ledger.clone(),
-                    state_dir: config.state_dir.clone(),
+                    journal: journal.clone(),
                     catch_up: config.catch_up.clone(),
                 };
                 source::start(settings, broker.clone().recipient())
@@ -212,6 +225,7 @@ impl Server {
             },
             admission: admission.clone(),
             shared: shared.clone(),
+            journal: journal.clone(),
         };
         let operators = operators(admin_socket, Admin { health: Arc::new(health), metrics })?;
         Ok(Server {
@@ -222,6 +236,7 @@ impl Server {
             operators,
             broker: broker_thread,
             upstreams: upstream_threads,
+            journal,
             deadline: config.drain.deadline.0,
             mounts,
             certificates: certificates.into_iter().flatten().collect(),
@@ -308,7 +323,22 @@ impl Server {
             upstream.stop();
         }
         self.broker.stop();
+        if let Some(journal) = self.journal {
+            // All that counts is on disk since the sources stopped; an error means that its thread has panicked.
+            let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+        }
     }
+}
+
+/// What is kept over a restart, if anything.
+fn journal(config: &Config) -> Result<Option<Arc<Journal>>, journal::OpenError> {
+    let Some(directory) = &config.state_dir else { return Ok(None) };
+    let key = |(name, settings): &(String, crate::config::SourceConfig)| SourceKey {
+        name: name.clone(),
+        scope: source::scope(&settings.ledger),
+    };
+    let sources = config.sources.0.iter().map(key).collect();
+    Journal::open(directory, config.journal.clone(), sources).map(|journal| Some(Arc::new(journal)))
 }
 
 /// By source: what answers clients' own calls, where a mount's dialect has such calls. And the threads of all.
@@ -455,6 +485,7 @@ struct Health {
     sources: Vec<(Arc<SourceStatus>, Vec<String>)>,
     admission: Arc<Admission>,
     shared: Arc<Shared>,
+    journal: Option<Arc<Journal>>,
 }
 
 impl admin::Health for Health {
@@ -470,6 +501,10 @@ impl admin::Health for Health {
             }
         };
         self.sources.iter().map(health).collect()
+    }
+
+    fn journal(&self) -> Option<JournalHealth> {
+        self.journal.as_ref().map(|journal| journal.health())
     }
 
     fn draining(&self) -> bool {

@@ -1,13 +1,12 @@
-//! The Source actor: polls one ledger, posts its batches, keeps its checkpoint.
+//! The Source actor: polls one ledger, posts its batches, and ends when they are kept.
 
 use super::backoff::Backoff;
-use super::checkpoint::Store;
 use super::{Checkpoint, Context as LedgerContext, Ledger, LedgerConfig, Next, SourceError, SourceStatus, build};
 use crate::broker::{Append, MAX_UNTAKEN};
 use crate::config::CatchUp;
 use crate::event::{LedgerBatch, SourceNumber};
+use crate::journal::Journal;
 use actix::prelude::*;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -32,8 +31,8 @@ pub struct Settings {
     pub name: String,
     /// The ledger it polls.
     pub ledger: LedgerConfig,
-    /// Where checkpoints are kept; `None`: nowhere, every start is a cold one.
-    pub state_dir: Option<PathBuf>,
+    /// Where the broker keeps its ledgers, and with them its checkpoints; `None`: nowhere, every start is a cold one.
+    pub journal: Option<Arc<Journal>>,
     /// How fast it may go while behind.
     pub catch_up: CatchUp,
 }
@@ -96,15 +95,13 @@ pub(super) fn thread_name(prefix: &str, source: &str) -> std::ffi::CString {
 pub struct Source {
     /// Taken out while a poll is in flight.
     ledger: Option<Box<dyn Ledger>>,
-    name: String,
+    number: SourceNumber,
     broker: Recipient<Append>,
     status: Arc<SourceStatus>,
     /// Of its RPC.
     addresses: usize,
     pace: CatchUp,
-    state_dir: Option<PathBuf>,
-    /// Known once the network is.
-    store: Option<Store>,
+    journal: Option<Arc<Journal>>,
     opened: bool,
     /// The last ledger posted.
     last: Option<Checkpoint>,
@@ -114,9 +111,8 @@ pub struct Source {
     untaken: usize,
     /// Whether the next poll waits for the broker.
     blocked: bool,
-    /// The newest checkpoint to write; older ones that were not yet written are void.
-    unwritten: Option<Checkpoint>,
-    writing: bool,
+    /// Whether all that was taken is on disk, or cannot be.
+    kept: bool,
     /// Who waits for the end; the source is stopping if not empty.
     stopping: Vec<oneshot::Sender<()>>,
 }
@@ -130,30 +126,31 @@ impl Drop for Source {
 
 /// What a poll was for and what it brought.
 enum Polled {
-    Opened(Arc<str>, Option<Store>),
+    Opened(Arc<str>),
     Next(Next),
 }
 
 impl Source {
     fn new(settings: Settings, broker: Recipient<Append>, status: Arc<SourceStatus>) -> Source {
         let context = LedgerContext { source: settings.number, status: status.clone() };
+        if let Some(journal) = &settings.journal {
+            journal.tell(&status);
+        }
         Source {
             ledger: Some(build(&settings.ledger, context)),
-            name: settings.name,
+            number: settings.number,
             broker,
             status,
             addresses: settings.ledger.addresses().len(),
             pace: settings.catch_up,
-            state_dir: settings.state_dir,
-            store: None,
+            journal: settings.journal,
             opened: false,
             last: None,
             backoff: Backoff::default(),
             paced_until: Instant::now(),
             untaken: 0,
             blocked: false,
-            unwritten: None,
-            writing: false,
+            kept: false,
             stopping: Vec::new(),
         }
     }
@@ -167,10 +164,11 @@ impl Source {
             return;
         }
         let Some(mut ledger) = self.ledger.take() else { return };
-        let opening = (!self.opened).then(|| (self.state_dir.clone(), self.name.clone(), self.last.clone()));
+        let opening = (!self.opened).then(|| (self.journal.clone(), self.last.clone()));
+        let number = self.number;
         let poll = async move {
             let polled = match opening {
-                Some((state_dir, name, last)) => open(&mut *ledger, state_dir, name, last).await,
+                Some((journal, last)) => open(&mut *ledger, journal, number, last).await,
                 None => ledger.next().await.map(Polled::Next),
             };
             (ledger, polled)
@@ -209,9 +207,8 @@ impl Source {
         self.backoff.reset();
         let behind = ledger.newest().zip(ledger.due()).is_some_and(|(newest, due)| newest >= due);
         match polled {
-            Polled::Opened(network, store) => {
+            Polled::Opened(network) => {
                 self.opened = true;
-                self.store = store;
                 self.status
                     .opened(&network, &ledger.due().map_or_else(String::new, |due| format!("ledger {due} is next")));
                 Duration::ZERO
@@ -256,11 +253,12 @@ impl Source {
             hash: batch.ledger.hash,
             counters: ledger.counters(),
         };
-        self.last = Some(checkpoint.clone());
+        let counters = checkpoint.counters.clone();
+        self.last = Some(checkpoint);
         self.untaken += 1;
         let posted = Instant::now();
         self.status.posted(&batch, posted);
-        let answer = self.broker.send(Append { batch, posted });
+        let answer = self.broker.send(Append { batch, posted, counters });
         ctx.spawn(answer.into_actor(self).map(move |taken, source, ctx| {
             source.untaken -= 1;
             source.status.taken();
@@ -268,8 +266,6 @@ impl Source {
                 source.status.notice("the broker is gone; the source stops");
                 return source.end(ctx);
             }
-            source.unwritten = Some(checkpoint);
-            source.write_checkpoint(ctx);
             if std::mem::take(&mut source.blocked) {
                 source.poll(ctx);
             }
@@ -277,28 +273,19 @@ impl Source {
         }));
     }
 
-    fn write_checkpoint(&mut self, ctx: &mut Context<Self>) {
-        if self.writing {
+    /// Ends when the broker has taken all that was posted, and the disk as well.
+    fn end_when_done(&mut self, ctx: &mut Context<Self>) {
+        if self.stopping.is_empty() || self.untaken > 0 {
             return;
         }
-        let Some(checkpoint) = self.unwritten.take() else { return };
-        let Some(store) = self.store.clone() else { return };
-        self.writing = true;
-        let ledger = checkpoint.ledger;
-        let path = store.path();
-        let write = tokio::task::spawn_blocking(move || store.save(&checkpoint));
-        ctx.spawn(write.into_actor(self).map(move |outcome, source, ctx| {
-            source.writing = false;
-            let lost = |error: tokio::task::JoinError| SourceError::Checkpoint { path, reason: error.to_string() };
-            source.status.checkpoint(ledger, outcome.map_err(lost).and_then(|outcome| outcome));
-            source.write_checkpoint(ctx);
-            source.end_when_done(ctx);
-        }));
-    }
-
-    fn end_when_done(&mut self, ctx: &mut Context<Self>) {
-        if !self.stopping.is_empty() && self.untaken == 0 && !self.writing && self.unwritten.is_none() {
-            self.end(ctx);
+        match &self.journal {
+            Some(journal) if !self.kept => {
+                ctx.spawn(journal.flushed().into_actor(self).map(|(), source, ctx| {
+                    source.kept = true;
+                    source.end_when_done(ctx);
+                }));
+            }
+            _ => self.end(ctx),
         }
     }
 
@@ -315,24 +302,23 @@ impl Source {
 /// Asks the network who it is and begins after the last ledger posted, else after the checkpoint.
 async fn open(
     ledger: &mut dyn Ledger,
-    state_dir: Option<PathBuf>,
-    name: String,
+    journal: Option<Arc<Journal>>,
+    number: SourceNumber,
     last: Option<Checkpoint>,
 ) -> Result<Polled, SourceError> {
     let network = ledger.identify().await?;
-    let store = state_dir.map(|directory| Store::new(&directory, &name, &network, &ledger.scope()));
-    let checkpoint = match (last, &store) {
+    let checkpoint = match (last, journal) {
         (Some(last), _) => Some(last),
-        (None, Some(store)) => {
-            let (store, path) = (store.clone(), store.path());
-            tokio::task::spawn_blocking(move || store.load())
+        (None, Some(journal)) => {
+            let (path, of) = (journal.path().to_owned(), network.clone());
+            tokio::task::spawn_blocking(move || journal.checkpoint(number, &of))
                 .await
                 .map_err(|error| SourceError::Checkpoint { path, reason: error.to_string() })??
         }
         (None, None) => None,
     };
     ledger.open(checkpoint).await?;
-    Ok(Polled::Opened(network, store))
+    Ok(Polled::Opened(network))
 }
 
 impl Actor for Source {

@@ -1,15 +1,16 @@
-//! The position of a source, kept over restarts.
+//! The position of a source, kept over restarts: in the journal's file, in the same transaction as the ledger.
 //!
-//! One small JSON file for each (source, network, digest of what restricts the source), replaced
-//! in one atomic step. A file that is damaged or belongs to something else is never used.
+//! Earlier releases had one small JSON file for each (source, network, digest of what restricts the source). Where the
+//! journal has no position it is read from there, once. A file that is damaged or belongs to something else is never
+//! used.
 
 use super::SourceError;
 use crate::event::Hash;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub struct Checkpoint {
 }
 
 /// The file, with what it is bound to.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 struct Stored {
     version: u32,
     source: String,
@@ -45,24 +46,23 @@ struct Stored {
     counters: BTreeMap<String, u64>,
 }
 
-/// Where one source keeps its checkpoint.
+/// Where an earlier release kept the checkpoint of a source.
 #[derive(Debug, Clone)]
-pub struct Store {
+pub struct OldCheckpoint {
     directory: PathBuf,
     source: String,
     network: String,
     scope: String,
 }
 
-impl Store {
-    /// The store of a source on a network. `scope` names every setting that restricts what the
-    /// source gives: another scope is another position.
-    pub fn new(directory: &Path, source: &str, network: &str, scope: &str) -> Store {
-        Store {
+impl OldCheckpoint {
+    /// That of a source on a network. `scope` is the [`short_digest`] of [`super::Ledger::scope`].
+    pub fn new(directory: &Path, source: &str, network: &str, scope: &str) -> OldCheckpoint {
+        OldCheckpoint {
             directory: directory.join("checkpoints"),
             source: source.into(),
             network: network.into(),
-            scope: short_digest(scope),
+            scope: scope.into(),
         }
     }
 
@@ -113,36 +113,6 @@ impl Store {
         }))
     }
 
-    /// Replaces the checkpoint in one atomic step and waits for the disk. Blocks: not for an actor's thread.
-    pub fn save(&self, checkpoint: &Checkpoint) -> Result<(), SourceError> {
-        let stored = Stored {
-            version: VERSION,
-            source: self.source.clone(),
-            network: self.network.clone(),
-            scope: self.scope.clone(),
-            epoch: checkpoint.epoch,
-            ledger: checkpoint.ledger,
-            hash: checkpoint.hash.map(|hash| hash.to_string()),
-            counters: checkpoint.counters.clone(),
-        };
-        self.replace(&stored).map_err(|error| {
-            self.fault(format!("cannot be written: {error}; check `state_dir`, its space and its rights"))
-        })
-    }
-
-    fn replace(&self, stored: &Stored) -> std::io::Result<()> {
-        let path = self.path();
-        let waiting = path.with_extension("json.new");
-        fs::create_dir_all(&self.directory)?;
-        let mut file = File::create(&waiting)?;
-        file.write_all(&serde_json::to_vec_pretty(stored)?)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&waiting, &path)?;
-        // The rename itself is only on disk when the directory is.
-        File::open(&self.directory)?.sync_all()
-    }
-
     fn damaged(&self, reason: &str) -> SourceError {
         self.fault(format!("damaged ({reason}); move it away to begin anew"))
     }
@@ -153,7 +123,7 @@ impl Store {
 }
 
 /// The first 16 hex digits of the SHA-256.
-fn short_digest(text: &str) -> String {
+pub fn short_digest(text: &str) -> String {
     Hash(Sha256::digest(text).into()).to_string()[..16].to_owned()
 }
 
@@ -161,61 +131,61 @@ fn short_digest(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn checkpoint() -> Checkpoint {
-        Checkpoint {
+    const GOOD: &str = r#"{"version": 1, "source": "a", "network": "stellar-testnet", "scope": "SCOPE", "epoch": 2,
+        "ledger": 337272, "hash": "HASH", "counters": {"events": 9}}"#;
+
+    fn good() -> String {
+        GOOD.replace("SCOPE", &short_digest("s")).replace("HASH", &"07".repeat(32))
+    }
+
+    fn old(directory: &Path, source: &str, network: &str, scope: &str) -> OldCheckpoint {
+        OldCheckpoint::new(directory, source, network, &short_digest(scope))
+    }
+
+    fn write(old: &OldCheckpoint, text: &str) {
+        fs::create_dir_all(old.path().parent().unwrap()).unwrap();
+        fs::write(old.path(), text).unwrap();
+    }
+
+    #[test]
+    fn what_an_earlier_release_wrote_is_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = old(directory.path(), "a", "stellar-testnet", "s");
+        assert_eq!(file.load(), Ok(None));
+        write(&file, &good());
+        let expected = Checkpoint {
             network: "stellar-testnet".into(),
             epoch: 2,
             ledger: 337_272,
             hash: Some(Hash([7; 32])),
             counters: BTreeMap::from([("events".into(), 9)]),
-        }
-    }
-
-    #[test]
-    fn kept_and_replaced() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path(), "a/b", "stellar-testnet", "transactions");
-        assert_eq!(store.load(), Ok(None));
-        store.save(&checkpoint()).unwrap();
-        assert_eq!(store.load(), Ok(Some(checkpoint())));
-        let later = Checkpoint { ledger: 337_273, hash: None, ..checkpoint() };
-        store.save(&later).unwrap();
-        assert_eq!(store.load(), Ok(Some(later)));
-        // Only the file itself is left, and it lies where it belongs.
-        let files: Vec<_> = fs::read_dir(store.path().parent().unwrap()).unwrap().collect();
-        assert_eq!(files.len(), 1);
-        assert!(store.path().starts_with(directory.path()));
-    }
-
-    #[test]
-    fn a_write_that_was_cut_short_changes_nothing() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path(), "a", "stellar-testnet", "");
-        store.save(&checkpoint()).unwrap();
-        fs::write(store.path().with_extension("json.new"), b"{\"version\":1,").unwrap();
-        assert_eq!(store.load(), Ok(Some(checkpoint())));
-        store.save(&checkpoint()).unwrap();
-        assert_eq!(store.load(), Ok(Some(checkpoint())));
+        };
+        assert_eq!(file.load(), Ok(Some(expected)));
+        // Where that release put it.
+        let name = file.path().file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(
+            name,
+            format!("a.stellar-testnet.{}.json", short_digest(&format!("a\0stellar-testnet\0{}", short_digest("s"))))
+        );
     }
 
     #[test]
     fn keys_are_apart() {
         let directory = tempfile::tempdir().unwrap();
-        let store = |source, network, scope| Store::new(directory.path(), source, network, scope);
-        store("a", "n", "s").save(&checkpoint()).unwrap();
-        for other in [store("b", "n", "s"), store("a", "m", "s"), store("a", "n", "t"), store("a_", "n", "s")] {
-            assert_eq!(other.load(), Ok(None));
+        let file = |source, network, scope| old(directory.path(), source, network, scope);
+        write(&file("a", "stellar-testnet", "s"), &good());
+        for other in [("b", "stellar-testnet", "s"), ("a", "m", "s"), ("a", "stellar-testnet", "t"), ("a_", "n", "s")] {
+            assert_eq!(file(other.0, other.1, other.2).load(), Ok(None));
         }
-        assert_ne!(store("a/b", "n", "s").path(), store("a_b", "n", "s").path());
+        assert_ne!(file("a/b", "n", "s").path(), file("a_b", "n", "s").path());
     }
 
     #[test]
     fn a_damaged_or_foreign_file_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::new(directory.path(), "a", "stellar-testnet", "s");
-        store.save(&checkpoint()).unwrap();
-        let good = fs::read_to_string(store.path()).unwrap();
-        let foreign = Store::new(directory.path(), "b", "stellar-testnet", "s");
+        let file = old(directory.path(), "a", "stellar-testnet", "s");
+        let good = good();
+        let foreign = old(directory.path(), "b", "stellar-testnet", "s");
         for (bad, names) in [
             (good[..good.len() / 2].to_owned(), "damaged"),
             (String::new(), "damaged"),
@@ -223,12 +193,12 @@ mod tests {
             (good.replace("\"version\": 1", "\"version\": 2"), "another release"),
             (good.replace("\"network\": \"stellar-testnet\"", "\"network\": \"stellar-pubnet\""), "belongs to"),
         ] {
-            fs::write(store.path(), bad).unwrap();
-            let error = store.load().unwrap_err();
+            write(&file, &bad);
+            let error = file.load().unwrap_err();
             assert!(error.to_string().contains(names), "{error}");
             assert_eq!(error.kind(), "checkpoint");
         }
-        fs::write(foreign.path(), good).unwrap();
+        write(&foreign, &good);
         assert!(foreign.load().unwrap_err().to_string().contains("belongs to source `a`"));
     }
 }

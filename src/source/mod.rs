@@ -13,8 +13,8 @@
 //! * ledger indices go forward by exactly one, except where the batch carries a break
 //!   ([`crate::event::Continuity`]) that is announced;
 //! * at most [`crate::broker::MAX_UNTAKEN`] batches wait for the broker;
-//! * a checkpoint is written after the broker took the batch, so that after a crash a ledger may
-//!   come again (the broker drops what it has) but none is missed;
+//! * a checkpoint is written together with its ledger ([`crate::journal`]), after the broker took the batch, so that
+//!   after a crash a ledger may come again (the broker drops what it has) but none is missed;
 //! * a checkpoint is only used for the source, network and settings that it was written for.
 //!
 //! Adding a ledger: one folder, and one line in each list of `table.rs`.
@@ -38,14 +38,14 @@ mod upstream;
 pub mod xrpl;
 
 pub use actor::{Settings, Source, SourceHandle, Stop, start};
-pub use checkpoint::{Checkpoint, Store as CheckpointStore};
+pub use checkpoint::{Checkpoint, OldCheckpoint, short_digest};
 pub use error::{Refusal, SourceError};
 pub use probe::{Found, LONGEST_PROBE, Probe};
 pub use rpc::{Reply, RpcClient, RpcUrl, Settings as RpcSettings, header_from_file, without_secrets};
 pub(crate) use rpc::{cut, header};
 pub use settings::{OnGap, OnReset, Secret, StartLedger};
 pub use status::{RECENT, Recent, Snapshot, SourceStatus, State, Trouble, monotonic_nanos};
-pub use table::{Coin, Context, LedgerConfig, build, probe, upstream};
+pub use table::{Coin, Context, LedgerConfig, NATIVES, build, probe, scope, upstream};
 pub use upstream::{CallLimits, CallUpstream, Upstream, UpstreamActor};
 
 use crate::event::LedgerBatch;

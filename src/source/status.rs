@@ -251,7 +251,7 @@ impl SourceStatus {
     }
 
     /// A checkpoint is on disk, or is not.
-    pub(super) fn checkpoint(&self, ledger: u64, outcome: Result<(), SourceError>) {
+    pub(crate) fn checkpoint(&self, ledger: u64, outcome: Result<(), SourceError>) {
         let mut inner = self.lock();
         match outcome {
             Ok(()) => {

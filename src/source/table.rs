@@ -2,6 +2,7 @@
 
 use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, evm, planetmint, stellar, xrpl};
 use crate::config::Finding;
+use crate::event::stored::NativeKinds;
 use crate::event::{Family, SourceNumber};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -105,6 +106,14 @@ pub struct Coin {
     pub code: String,
     /// Digits after the point, where they are known before anything is asked.
     pub decimals: Option<u8>,
+}
+
+/// The native forms of every family that has some: how kept ledgers are read again.
+pub const NATIVES: NativeKinds = &[xrpl::native::NATIVES, evm::native::NATIVES, planetmint::native::NATIVES];
+
+/// What of the settings restricts or shapes what a source gives: see [`Ledger::scope`].
+pub fn scope(config: &LedgerConfig) -> String {
+    build(config, Context { source: 0, status: SourceStatus::new(0, "") }).scope()
 }
 
 /// What a ledger needs to know of the source it works for.

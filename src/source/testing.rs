@@ -1,8 +1,12 @@
 //! A scripted HTTP server and a broker that only takes, for tests.
 
-use crate::broker::Append;
+use crate::broker::{Append, History};
+use crate::event::SourceNumber;
+use crate::journal::{Journal, SourceKey};
 use actix::prelude::*;
 use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -149,6 +153,38 @@ pub type Got = Arc<Mutex<Vec<crate::event::LedgerBatch>>>;
 pub struct Taker {
     pub got: Got,
     pub delay: Duration,
+    /// Where it keeps it over a restart of the source, if anywhere.
+    pub state: Option<State>,
+}
+
+/// Where what a source posts is kept, and its place in the stream.
+#[derive(Clone)]
+pub struct State {
+    pub journal: Arc<Journal>,
+    history: Arc<History>,
+}
+
+impl State {
+    /// In this folder, for the source of this number, as after a restart: what was open of it before is closed.
+    pub fn again(open: &RefCell<Option<State>>, directory: &Path, number: SourceNumber, scope: &str) -> State {
+        if let Some(before) = open.take() {
+            before.journal.close();
+        }
+        let state = State::of(directory, number, scope);
+        *open.borrow_mut() = Some(state.clone());
+        state
+    }
+
+    fn of(directory: &Path, number: SourceNumber, scope: &str) -> State {
+        let key = |of: SourceNumber| SourceKey { name: format!("test-{of}"), scope: scope.into() };
+        let journal = Journal::open(directory, Default::default(), (0..=number).map(key).collect()).unwrap();
+        let mut history = History::new(usize::from(number) + 1, 0, 1 << 30);
+        let (head, past) = journal.past(1 << 30);
+        history.restore(head, past);
+        let history = Arc::new(history);
+        journal.start(history.clone(), Arc::default());
+        State { journal: journal.into(), history }
+    }
 }
 
 impl Actor for Taker {
@@ -159,7 +195,13 @@ impl Handler<Append> for Taker {
     type Result = ResponseFuture<()>;
 
     fn handle(&mut self, append: Append, _: &mut Self::Context) -> Self::Result {
-        self.got.lock().unwrap().push(append.batch);
+        let Append { batch, posted, counters } = append;
+        self.got.lock().unwrap().push(batch.clone());
+        if let Some(State { journal, history }) = &self.state
+            && let Some(entry) = history.append(batch, posted)
+        {
+            journal.append(entry, counters);
+        }
         let delay = self.delay;
         Box::pin(async move { tokio::time::sleep(delay).await })
     }

@@ -306,18 +306,18 @@ pub fn path(path: &Path) -> &str {
     path.to_str().expect("paths of tests are plain")
 }
 
-/// The one checkpoint file of a folder.
-pub fn checkpoint_file(state: &Path) -> Option<PathBuf> {
-    let folder = state.join("checkpoints").read_dir().ok()?;
-    let paths = folder.map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = paths.filter(|it| it.extension().is_some_and(|it| it == "json")).collect();
-    assert!(files.len() < 2, "{files:?}");
-    files.pop()
+/// The file in which a server keeps its ledgers and where its source stands.
+pub fn journal_file(state: &Path) -> PathBuf {
+    state.join("journal.db")
 }
 
-/// The ledger in it.
+/// The last ledger of its one source in it.
 pub fn checkpoint(state: &Path) -> Option<u64> {
-    let text = std::fs::read_to_string(checkpoint_file(state)?).unwrap();
-    let stored: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
-    stored["ledger"].as_u64()
+    let file = journal_file(state);
+    if !file.exists() {
+        return None;
+    }
+    let store = rusqlite::Connection::open_with_flags(file, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    // Before its tables are made there is none.
+    store.query_row("SELECT ledger FROM streams", [], |row| row.get::<_, i64>(0)).ok().map(i64::cast_unsigned)
 }

@@ -16,7 +16,7 @@ export RUST_BACKTRACE=1
 kept=$CARGO_TARGET_DIR/fuzz
 # Each, when all run; together well below 90 s.
 short=8
-targets=(scanner flow rippled stellar_answers stellar_xdr cursor checkpoint config handshake)
+targets=(scanner flow rippled stellar_answers stellar_xdr cursor checkpoint stored config handshake)
 
 build() {
   # Cargo keeps what the wrapper built apart from all else by its name, and does not look inside: after

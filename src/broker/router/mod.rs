@@ -314,6 +314,11 @@ impl Actor for Router {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
+        // What was before there were sessions here, such as what a restart put back, is nobody's to be taken round.
+        let history = &self.worker.shared.history;
+        self.head = history.head();
+        let events = history.events_before(Position::after(self.head));
+        self.worker.sessions.borrow_mut().skip_to(self.head, events);
         self.worker.set_router(ctx.address());
         self.worker.shared.broker.do_send(Join { router: ctx.address(), number: self.worker.number });
         ctx.run_interval(std::time::Duration::from_secs(1), |router, _| router.tick());

@@ -41,8 +41,10 @@ fn register(broker: &Addr<Broker>) {
 async fn a_change_past_an_unanswered_head_does_not_end_the_stream() {
     for moment in 0..24 {
         let (broker, worker) = started();
-        let append =
-            |ledger, events| broker.do_send(Append { batch: batch(0, ledger, events), posted: Instant::now() });
+        let append = |ledger, events| {
+            let (batch, counters) = (batch(0, ledger, events), Default::default());
+            broker.do_send(Append { batch, posted: Instant::now(), counters });
+        };
         let head = || worker.sessions.borrow().head;
         // Looking up 700 events costs about a sixth of a slice.
         for ledger in 1..=40 {

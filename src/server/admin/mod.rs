@@ -15,6 +15,7 @@ pub use sources::SourceHealth;
 
 use super::metrics::{CONTENT_TYPE, Metrics};
 use crate::broker::TakeCensus;
+use crate::journal::JournalHealth;
 use crate::source::Recent;
 use actix::Recipient;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE as CONTENT_TYPE_HEADER};
@@ -26,6 +27,11 @@ use std::sync::Arc;
 pub trait Health: Send + Sync + 'static {
     /// The sources, in the order of the settings.
     fn sources(&self) -> Vec<SourceHealth>;
+
+    /// How the journal is, where there is one.
+    fn journal(&self) -> Option<JournalHealth> {
+        None
+    }
 
     /// Whether the server is about to stop.
     fn draining(&self) -> bool;

@@ -65,7 +65,18 @@ struct Readiness {
     ready: bool,
     reasons: Vec<String>,
     draining: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    journal: Option<JournalReadiness>,
     sources: Vec<SourceReadiness>,
+}
+
+#[derive(Debug, Serialize)]
+struct JournalReadiness {
+    ready: bool,
+    bytes: u64,
+    oldest: Option<String>,
+    lost_ledgers: u64,
+    reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,7 +112,15 @@ fn readiness(health: &dyn Health) -> Readiness {
             name: source.name,
         });
     }
-    Readiness { ready: reasons.is_empty(), reasons, draining, sources }
+    let journal = health.journal().map(|known| JournalReadiness {
+        ready: known.error.is_none(),
+        bytes: known.bytes,
+        oldest: known.oldest.and_then(|at| shown(Timestamp::try_from(at))),
+        lost_ledgers: known.lost,
+        reason: known.error,
+    });
+    reasons.extend(journal.as_ref().and_then(|known| known.reason.as_ref()).map(|why| format!("journal {why}")));
+    Readiness { ready: reasons.is_empty(), reasons, draining, journal, sources }
 }
 
 /// `/readyz`.

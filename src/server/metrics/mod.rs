@@ -7,6 +7,7 @@
 //! Labels are names from the settings or texts of the program. Nothing that a peer sends becomes a
 //! label, since each new value would stay for ever.
 
+mod journal;
 mod process;
 mod sources;
 
@@ -15,6 +16,7 @@ use super::handshake::Refusal;
 use crate::broker::{Lags, OUTBOX_TOTAL, SessionRef};
 use crate::dialect::Ending;
 use crate::event::EventKind;
+use journal::Journal;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -85,6 +87,7 @@ pub struct Metrics {
     inbound_bytes: Gauges<1>,
     history_bytes: Gauges<1>,
     history_ledgers: Gauges<1>,
+    journal: Journal,
     refusals_untold: AtomicU64,
     /// Milliseconds after `started`, plus one; 0: never.
     refusals_told_at: AtomicU64,
@@ -154,6 +157,7 @@ impl Default for Metrics {
             inbound_bytes: registered(r, "inbound_bytes", "Bytes of messages that have not ended yet"),
             history_bytes: registered(r, "history_bytes", "Memory of the recent ledgers of a source"),
             history_ledgers: registered(r, "history_ledgers", "Recent ledgers of a source in memory"),
+            journal: Journal::registered(r),
             refusals_untold: AtomicU64::new(0),
             refusals_told_at: AtomicU64::new(0),
             registry,

@@ -4,7 +4,7 @@ use crate::event::ContinuityKind;
 use crate::source::State;
 use crate::source::stellar::testing::{Chain, Node, PASSPHRASE, SharedNode};
 use crate::source::stellar::{self, StartLedger};
-use crate::source::testing::{Got, Reply, Taker, serve, until};
+use crate::source::testing::{Got, Reply, State as Kept, Taker, serve, until};
 use std::path::Path;
 
 const FAST: CatchUp = CatchUp { bytes: Size::mib(1000), ledgers: 1000 };
@@ -18,6 +18,7 @@ struct Setup {
     start: StartLedger,
     delay: Duration,
     pace: CatchUp,
+    state: std::cell::RefCell<Option<Kept>>,
 }
 
 impl Setup {
@@ -33,10 +34,13 @@ impl Setup {
             start: StartLedger::Oldest,
             delay: Duration::ZERO,
             pace: FAST,
+            state: Default::default(),
         }
     }
 
+    /// With a folder: as after a restart of the process, with what it has.
     fn start(&self, state_dir: Option<&Path>) -> SourceHandle {
+        let state = state_dir.map(|directory| Kept::again(&self.state, directory, 3, "stellar transactions"));
         let config = stellar::Config {
             rpc_url: Some(crate::source::RpcUrl(self.url.clone())),
             rpc_urls: self.others.iter().cloned().map(crate::source::RpcUrl).collect(),
@@ -50,10 +54,10 @@ impl Setup {
             number: 3,
             name: "test".into(),
             ledger: LedgerConfig::StellarRpc(config),
-            state_dir: state_dir.map(Path::to_owned),
+            journal: state.as_ref().map(|state| state.journal.clone()),
             catch_up: self.pace.clone(),
         };
-        start(settings, Taker { got: self.got.clone(), delay: self.delay }.start().recipient())
+        start(settings, Taker { got: self.got.clone(), delay: self.delay, state }.start().recipient())
     }
 
     fn batches(&self) -> Vec<LedgerBatch> {
@@ -163,20 +167,34 @@ async fn a_restart_goes_on_after_the_checkpoint() {
 }
 
 #[actix::test]
-async fn a_damaged_checkpoint_is_never_used() {
+async fn a_checkpoint_of_an_earlier_release_is_used_once_and_never_if_it_is_damaged() {
     let state = tempfile::tempdir().unwrap();
-    let setup = Setup::new(Chain::new(100, 2, 1)).await;
-    let source = setup.start(Some(state.path()));
-    setup.until_ledger(101).await;
+    let setup = Setup::new(Chain::new(100, 3, 1)).await;
+    let source = setup.start(None);
+    setup.until_ledger(102).await;
     source.stop().await;
-    let file = std::fs::read_dir(state.path().join("checkpoints")).unwrap().next().unwrap().unwrap().path();
+    let network = source.status.snapshot().network.unwrap();
+    let scope = crate::source::short_digest("stellar transactions");
+    let file = crate::source::OldCheckpoint::new(state.path(), "test-3", &network, &scope).path();
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(&file, "{").unwrap();
     let again = setup.start(Some(state.path()));
     until("an error", || again.status.snapshot().errors.contains_key("checkpoint")).await;
     assert_eq!(again.status.snapshot().state, State::Failing);
-    assert_eq!(setup.ledgers(), [100, 101]);
+    assert_eq!(setup.ledgers(), [100, 101, 102]);
     again.stop().await;
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "{");
+
+    let hash = setup.batches()[1].ledger.hash.unwrap();
+    let old = serde_json::json!({
+        "version": 1, "source": "test-3", "network": &*network, "scope": scope, "epoch": 0, "ledger": 101,
+        "hash": hash.to_string(), "counters": {},
+    });
+    std::fs::write(&file, old.to_string()).unwrap();
+    let again = setup.start(Some(state.path()));
+    until("ledger 102 again", || setup.ledgers() == [100, 101, 102, 102]).await;
+    again.stop().await;
+    assert!(!file.exists(), "what is in the journal would make it wrong");
 }
 
 #[actix::test]

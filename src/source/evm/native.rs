@@ -21,7 +21,12 @@
 //! Values are exact and have no JSON form of their own yet: how an integer beyond 2^53 is written is the dialect's
 //! setting.
 
+use crate::event::NativeForm;
+use crate::event::stored::{NativeKind, stored_enum, stored_struct};
 use std::sync::Arc;
+
+/// How the forms are read from where ledgers are kept.
+pub const NATIVES: &[NativeKind] = &[NativeKind::of::<Transaction>(), NativeKind::of::<Log>()];
 
 /// A mined transaction and what it called.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,3 +182,18 @@ impl Log {
         }
     }
 }
+
+impl NativeForm for Transaction {
+    const NAME: &'static str = "evm.transaction";
+}
+impl NativeForm for Log {
+    const NAME: &'static str = "evm.log";
+}
+
+stored_struct!(Transaction { from, to, input, call, gas_used, gas, gas_price, value, successful });
+stored_enum!(Call { 0 => Deploy, 1 => Receive, 2 => Fallback, 3 => Method { method, arguments } });
+stored_struct!(Method { name, signature, selector, hash, parameters });
+stored_struct!(Parameter { name, kind });
+stored_struct!(Log { number, index, contract, meaning });
+stored_enum!(LogMeaning { 0 => Event { name, data }, 1 => Unknown { topics, data } });
+stored_enum!(Value { 0 => Integer(text), 1 => Bool(value), 2 => Text(text), 3 => Hex(text), 4 => List(values) });

@@ -1,6 +1,12 @@
 //! What a dialect of this family needs beside the facts that are the same for all families.
 
+use crate::event::NativeForm;
+use crate::event::stored::{NativeKind, stored_struct};
 use std::sync::Arc;
+
+/// How the forms are read from where ledgers are kept.
+pub const NATIVES: &[NativeKind] =
+    &[NativeKind::of::<Block>(), NativeKind::of::<Transaction>(), NativeKind::of::<Parties>()];
 
 /// A block, with its batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,3 +38,17 @@ pub struct Parties {
     /// All who own the output together.
     pub owners: Box<[Arc<str>]>,
 }
+
+impl NativeForm for Block {
+    const NAME: &'static str = "planetmint.block";
+}
+impl NativeForm for Transaction {
+    const NAME: &'static str = "planetmint.transaction";
+}
+impl NativeForm for Parties {
+    const NAME: &'static str = "planetmint.parties";
+}
+
+stored_struct!(Block { app_hash, time_received });
+stored_struct!(Transaction { text, asset_id, asset_ids });
+stored_struct!(Parties { senders, owners });

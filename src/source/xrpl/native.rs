@@ -4,6 +4,13 @@
 //! [`Transaction`], and that of the book changes' event a [`BookChanges`]. Texts of JSON are as the server sent
 //! them: unknown fields and transactions of later protocols included.
 
+use crate::event::NativeForm;
+use crate::event::stored::{Corrupt, NativeKind, Reader, Stored, Writer, stored_struct};
+
+/// How the forms are read from where ledgers are kept.
+pub const NATIVES: &[NativeKind] =
+    &[NativeKind::of::<Ledger>(), NativeKind::of::<Transaction>(), NativeKind::of::<BookChanges>()];
+
 /// The header of a validated ledger, and what the server told beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ledger {
@@ -106,3 +113,36 @@ pub struct BookChange {
     /// The permissioned domain of the offers, 64 hex digits.
     pub domain: Option<Box<str>>,
 }
+
+impl NativeForm for Ledger {
+    const NAME: &'static str = "xrpl.ledger";
+}
+impl NativeForm for Transaction {
+    const NAME: &'static str = "xrpl.transaction";
+}
+impl NativeForm for BookChanges {
+    const NAME: &'static str = "xrpl.book_changes";
+}
+
+stored_struct!(Ledger {
+    hash,
+    close_time,
+    close_time_iso,
+    transactions,
+    fee_base,
+    reserve_base,
+    reserve_increment,
+    network_id,
+    validated_ledgers,
+});
+stored_struct!(Transaction { hash, tx_json, deliver_max, owner_funds, meta, result, result_code, result_message });
+impl Stored for BookChanges {
+    fn write(&self, writer: &mut Writer) {
+        self.0.write(writer);
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<BookChanges, Corrupt> {
+        Stored::read(reader).map(BookChanges)
+    }
+}
+stored_struct!(BookChange { currency_a, currency_b, volume_a, volume_b, high, low, open, close, domain });

@@ -28,6 +28,7 @@ const TARGETS: [(&str, Target); 9] = [
     ("stellar_xdr", stellar::xdr),
     ("cursor", positions::cursor),
     ("checkpoint", positions::checkpoint),
+    ("stored", positions::stored),
     ("config", config::run),
     ("handshake", handshake::run),
 ];

@@ -2,8 +2,8 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ledgercast::event::Cursor;
-use ledgercast::source::CheckpointStore;
+use ledgercast::event::{Cursor, stored};
+use ledgercast::source::{NATIVES, OldCheckpoint};
 use sha2::{Digest, Sha256};
 use std::sync::OnceLock;
 
@@ -26,18 +26,23 @@ fn check(text: &str) {
     assert!(cursor.entries.iter().all(|entry| entry.partial_cmp(entry).is_some_and(|order| order.is_eq())));
 }
 
-/// The file as it stands. What is taken from it can be written and comes back the same.
+/// The file of an earlier release as it stands.
 pub fn checkpoint(data: &[u8]) {
-    static STORE: OnceLock<CheckpointStore> = OnceLock::new();
-    let store = STORE.get_or_init(|| {
+    static OLD: OnceLock<OldCheckpoint> = OnceLock::new();
+    let old = OLD.get_or_init(|| {
         let directory = std::env::temp_dir().join(format!("ledgercast-fuzz-{}", std::process::id()));
-        let store = CheckpointStore::new(&directory, "main", "stellar-testnet", "stellar transactions");
-        std::fs::create_dir_all(store.path().parent().expect("a file lies in a directory")).expect("a directory");
-        store
+        let old = OldCheckpoint::new(&directory, "main", "stellar-testnet", "stellar transactions");
+        std::fs::create_dir_all(old.path().parent().expect("a file lies in a directory")).expect("a directory");
+        old
     });
-    std::fs::write(store.path(), data).expect("a file");
-    if let Ok(Some(checkpoint)) = store.load() {
-        store.save(&checkpoint).expect("a file");
-        assert_eq!(store.load(), Ok(Some(checkpoint)));
-    }
+    std::fs::write(old.path(), data).expect("a file");
+    let _ = old.load();
+}
+
+/// A ledger as the journal keeps it. What can be read is written and comes back the same.
+pub fn stored(data: &[u8]) {
+    let Ok(batch) = stored::decode(data, 0, NATIVES) else { return };
+    let written = stored::encode(&batch);
+    let again = stored::decode(&written, 0, NATIVES).expect("what was written can be read");
+    assert_eq!(stored::encode(&again), written);
 }

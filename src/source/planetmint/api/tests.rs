@@ -397,10 +397,10 @@ async fn faults_delay_and_lose_nothing() {
         number: 3,
         name: "test".into(),
         ledger: LedgerConfig::PlanetmintApi(ApiConfig { gap_after: Time::secs(30), ..config(&url) }),
-        state_dir: None,
+        journal: None,
         catch_up: CatchUp { bytes: Size::mib(1000), ledgers: 1000 },
     };
-    let source = start(settings, Taker { got: got.clone(), delay: Duration::ZERO }.start().recipient());
+    let source = start(settings, Taker { got: got.clone(), delay: Duration::ZERO, state: None }.start().recipient());
     let heights = || got.lock().unwrap().iter().map(|batch| batch.ledger.index).collect::<Vec<_>>();
     until("block 6", || heights().last() == Some(&6)).await;
     node.lock().unwrap().faults = vec![

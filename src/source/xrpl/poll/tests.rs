@@ -2,7 +2,7 @@ use super::*;
 use crate::config::CatchUp;
 use crate::event::{Body, ContinuityKind, EventKind};
 use crate::source::settings::{OnGap, OnReset};
-use crate::source::testing::{Got, Reply, Taker, serve};
+use crate::source::testing::{Got, Reply, State, Taker, serve};
 use crate::source::xrpl::testing::{Chain, Fault, Node, Shape, SharedNode};
 use crate::source::{LedgerConfig, Refusal, Settings, SourceHandle, SourceStatus, start};
 use actix::Actor;
@@ -14,6 +14,7 @@ struct Setup {
     node: SharedNode,
     config: Config,
     got: Got,
+    state: std::cell::RefCell<Option<State>>,
 }
 
 async fn serving(node: &SharedNode) -> String {
@@ -28,18 +29,20 @@ impl Setup {
         let config = serde_json::from_value(json!({
             "rpc_urls": [url], "start_ledger": "oldest", "poll_interval": "20ms", "timeout": "1s", "network_id": 0,
         }));
-        Setup { node, config: config.unwrap(), got: Got::default() }
+        Setup { node, config: config.unwrap(), got: Got::default(), state: Default::default() }
     }
 
+    /// With a folder: as after a restart of the process, with what it has.
     fn start(&self, state_dir: Option<&Path>) -> SourceHandle {
+        let state = state_dir.map(|directory| State::again(&self.state, directory, 3, "xrpl"));
         let settings = Settings {
             number: 3,
             name: "test".into(),
             ledger: LedgerConfig::XrplRpc(self.config.clone()),
-            state_dir: state_dir.map(Path::to_owned),
+            journal: state.as_ref().map(|state| state.journal.clone()),
             catch_up: CatchUp { ledgers: 1000, ..CatchUp::default() },
         };
-        start(settings, Taker { got: self.got.clone(), delay: Duration::ZERO }.start().recipient())
+        start(settings, Taker { got: self.got.clone(), delay: Duration::ZERO, state }.start().recipient())
     }
 
     fn ledgers(&self) -> Vec<u64> {

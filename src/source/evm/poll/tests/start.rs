@@ -3,7 +3,6 @@
 use super::random::checkpoint;
 use super::*;
 use crate::event::ContinuityKind;
-use crate::source::CheckpointStore;
 use crate::source::testing::Reply;
 
 #[actix::test]
@@ -32,10 +31,7 @@ async fn block_0_is_a_position_like_any_other() {
     let (batches, errors) = polled(&mut source).await;
     assert_blocks(&batches, &node, 0, 0);
     assert_eq!((errors.len(), source.due(), source.newest()), (0, Some(1), Some(0)));
-    let directory = tempfile::tempdir().unwrap();
-    let store = CheckpointStore::new(directory.path(), "a", "evm-31337", "evm");
-    store.save(&checkpoint(&batches[0], &source)).unwrap();
-    let mut source = resumed(config, store.load().unwrap().unwrap()).await;
+    let mut source = resumed(config, checkpoint(&batches[0], &source)).await;
     assert!(polled(&mut source).await.0.is_empty());
     node.lock().unwrap().mine(1);
     assert_blocks(&polled(&mut source).await.0, &node, 1, 1);

@@ -1,0 +1,95 @@
+//! Ledgers that could not be kept, and how readers are told.
+
+use crate::broker::{History, Kept, StreamEntry};
+use crate::event::{Continuity, ContinuityKind, LedgerBatch, LedgerRef, SourceNumber};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// Ledgers of a stream that were given up before they were written, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hole {
+    /// The stream that they were of; 0 until it has a number.
+    pub stream: i64,
+    /// The source.
+    pub source: SourceNumber,
+    /// The network.
+    pub network: Arc<str>,
+    /// Resets of the network before them.
+    pub epoch: u32,
+    /// Sequence of the first and of the last.
+    pub from: u64,
+    /// Sequence of the last.
+    pub through: u64,
+    /// Index of the last.
+    pub ledger: u64,
+    /// Close time of the last, Unix seconds.
+    pub closed_at: i64,
+    /// Events of the source before what comes next.
+    pub events: u64,
+    /// What readers are told.
+    pub continuity: Continuity,
+}
+
+impl Hole {
+    /// A ledger that was given up.
+    pub fn of(entry: &StreamEntry, reason: &str) -> Hole {
+        let batch = &entry.batch;
+        let index = batch.ledger.index;
+        let gap = Continuity {
+            kind: ContinuityKind::Gap,
+            from_ledger: index,
+            to_ledger: index,
+            reason: format!("not kept: {reason}"),
+        };
+        // A break of its own would be lost with it.
+        let continuity = batch.continuity.as_ref().map_or(gap, |own| Continuity {
+            reason: format!("{}; ledgers from {index} on were not kept: {reason}", own.reason),
+            ..own.clone()
+        });
+        Hole {
+            stream: 0,
+            source: batch.source,
+            network: batch.network.clone(),
+            epoch: batch.epoch,
+            from: entry.sequence,
+            through: entry.sequence,
+            ledger: index,
+            closed_at: batch.ledger.closed_at,
+            events: entry.first_event + u64::from(entry.len()),
+            continuity,
+        }
+    }
+
+    /// Makes it reach over `next` as well, if that comes right after it and is of the same kind.
+    pub fn join(&mut self, next: &Hole) -> bool {
+        let follows = self.source == next.source
+            && self.network == next.network
+            && self.epoch == next.epoch
+            && self.ledger.checked_add(1) == Some(next.ledger)
+            && self.continuity.kind == ContinuityKind::Gap
+            && next.continuity.kind == ContinuityKind::Gap
+            && next.continuity.from_ledger == next.ledger;
+        if follows {
+            self.through = next.through;
+            self.ledger = next.ledger;
+            self.closed_at = next.closed_at;
+            self.events = next.events;
+            self.continuity.to_ledger = next.ledger;
+        }
+        follows
+    }
+
+    /// What stands in its place for a reader: no event, and the break.
+    pub fn entry(&self, history: &History) -> Arc<StreamEntry> {
+        let batch = LedgerBatch {
+            source: self.source,
+            network: self.network.clone(),
+            epoch: self.epoch,
+            ledger: LedgerRef { index: self.ledger, hash: None, parent: None, closed_at: self.closed_at },
+            continuity: Some(self.continuity.clone()),
+            events: Vec::new(),
+            native: None,
+        };
+        history.entry_of(Kept { batch, sequence: self.through, first_event: self.events, posted: Instant::now() })
+    }
+}

@@ -1,0 +1,322 @@
+//! The thread that answers: what stands after a place, and where a ledger stands.
+
+use super::Shared;
+use super::form::Unpacker;
+use super::hole::Hole;
+use super::open::posted;
+use super::store::{KeptRow, Store, StoreError};
+use crate::broker::{BacklogRead, Find, Found, History, Kept, StreamEntry};
+use crate::event::{Continuity, ContinuityKind, SourceNumber};
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::Receiver;
+use std::sync::{Arc, Weak};
+
+/// Ledgers of each source that are looked at in one answer.
+const LEDGERS: usize = 256;
+/// Weight of the ledgers read lately that are kept for the next who asks, as clients that come back together do.
+const CACHE: usize = 32 << 20;
+
+/// What is asked.
+pub enum Question {
+    /// See [`crate::broker::Backlog::read`].
+    Read {
+        /// Of which sources.
+        sources: Arc<[SourceNumber]>,
+        /// After which sequence.
+        after: u64,
+        /// About how much.
+        bytes: usize,
+        /// Takes the answer.
+        done: Box<dyn FnOnce(BacklogRead) + Send>,
+    },
+    /// See [`crate::broker::Backlog::find`].
+    Find {
+        /// Of which source.
+        source: SourceNumber,
+        /// What.
+        what: Find,
+        /// Takes the answer.
+        done: Box<dyn FnOnce(Found) + Send>,
+    },
+}
+
+impl Question {
+    /// The answer that there is none.
+    pub fn fail(self, reason: &str) {
+        match self {
+            Question::Read { done, .. } => done(BacklogRead::Failed(reason.to_owned())),
+            Question::Find { done, .. } => done(Found::Failed(reason.to_owned())),
+        }
+    }
+}
+
+/// The thread's state.
+pub struct Reader {
+    shared: Arc<Shared>,
+    history: Arc<History>,
+    unpacker: Option<Unpacker>,
+    /// With the generation of the file.
+    store: Option<(u64, Store)>,
+    /// Whatever somebody still holds.
+    known: HashMap<u64, Weak<StreamEntry>>,
+    recent: VecDeque<Arc<StreamEntry>>,
+    recent_weight: usize,
+}
+
+impl Reader {
+    /// Makes entries that fit `history`.
+    pub fn new(shared: Arc<Shared>, history: Arc<History>) -> Reader {
+        Reader {
+            shared,
+            history,
+            unpacker: Unpacker::new().ok(),
+            store: None,
+            known: HashMap::new(),
+            recent: VecDeque::new(),
+            recent_weight: 0,
+        }
+    }
+
+    /// Until nobody can ask any more. What waits when the journal is closed is not answered.
+    pub fn run(mut self, questions: Receiver<Question>) {
+        while let Ok(question) = questions.recv() {
+            if self.shared.queue.is_closing() {
+                question.fail("the journal is closed");
+                continue;
+            }
+            match question {
+                Question::Read { sources, after, bytes, done } => {
+                    let read = self.read(&sources, after, bytes);
+                    done(read.unwrap_or_else(|error| BacklogRead::Failed(self.failed(&error))));
+                }
+                Question::Find { source, what, done } => {
+                    let found = self.find(source, what);
+                    done(found.unwrap_or_else(|error| Found::Failed(self.failed(&error))));
+                }
+            }
+        }
+    }
+
+    /// Whoever writes must know if the file is damaged.
+    fn failed(&mut self, error: &StoreError) -> String {
+        self.store = None;
+        let reason = format!("journal {} cannot be read: {error}", self.shared.path.display());
+        log::error!("{reason}");
+        if error.is_damage() {
+            super::lock(&self.shared.damaged).get_or_insert_with(|| error.to_string());
+        }
+        reason
+    }
+
+    /// Opens the file if need be; `None` where there is none yet.
+    fn store(&mut self) -> Result<Option<&Store>, StoreError> {
+        let generation = self.shared.generation.load(Ordering::Acquire);
+        if self.store.as_ref().is_none_or(|(of, _)| *of != generation) {
+            self.store = None;
+            if !self.shared.path.exists() {
+                return Ok(None);
+            }
+            let store = Store::beside(&self.shared.path).or_else(|_| Store::unwritable(&self.shared.path))?;
+            self.store = Some((generation, store));
+        }
+        Ok(self.store.as_ref().map(|(_, store)| store))
+    }
+
+    fn read(&mut self, sources: &[SourceNumber], after: u64, bytes: usize) -> Result<BacklogRead, StoreError> {
+        // First what waits, then what is written: a ledger that changes place meanwhile is found twice and not missed.
+        let wanted = |entry: &StreamEntry| entry.sequence > after && sources.contains(&entry.batch.source);
+        let (waiting, lost) = self.shared.queue.find(wanted);
+        let streams: Vec<(SourceNumber, i64)> = {
+            let positions = self.shared.positions();
+            sources.iter().filter_map(|source| Some((*source, positions.current(*source)?.id))).collect()
+        };
+        let mut found: Vec<(u64, SourceNumber)> = Vec::new();
+        // Beyond this there may be more of a source than was looked at.
+        let mut whole_through = u64::MAX;
+        if let Some(store) = self.store()? {
+            for (source, stream) in streams {
+                let sequences = store.sequences(stream, after, LEDGERS)?;
+                if sequences.len() == LEDGERS {
+                    whole_through = whole_through.min(sequences[LEDGERS - 1]);
+                }
+                found.extend(sequences.into_iter().map(|sequence| (sequence, source)));
+            }
+        }
+        found.sort_unstable();
+        found.retain(|(sequence, _)| *sequence <= whole_through);
+        let (mut entries, mut weight) = (Vec::new(), 0);
+        let mut complete = whole_through == u64::MAX;
+        for (sequence, source) in found {
+            if weight >= bytes && !entries.is_empty() {
+                complete = false;
+                break;
+            }
+            let Some(entry) = self.entry(sequence, source)? else {
+                complete = false;
+                break;
+            };
+            weight += entry.batch.weight();
+            entries.push(entry);
+        }
+        let last = entries.last().map_or(after, |entry| entry.sequence);
+        if complete {
+            for entry in waiting.into_iter().filter(|entry| entry.sequence > last) {
+                if weight >= bytes && !entries.is_empty() {
+                    break;
+                }
+                weight += entry.batch.weight();
+                entries.push(entry);
+            }
+        }
+        let Some(last) = entries.last().map(|entry| entry.sequence) else { return Ok(BacklogRead::End) };
+        for hole in self.holes(sources, lost).iter().filter(|hole| hole.through > after && hole.through < last) {
+            let at = entries.partition_point(|entry| entry.sequence < hole.through);
+            entries.insert(at, hole.entry(&self.history));
+        }
+        // Given up while it was read: what was found may begin behind what is missing.
+        if sources.iter().any(|source| self.shared.gone_through(*source) > after) {
+            return Ok(BacklogRead::End);
+        }
+        Ok(BacklogRead::Entries(entries))
+    }
+
+    /// What is missing of these sources.
+    fn holes(&self, sources: &[SourceNumber], lost: Vec<Hole>) -> Vec<Hole> {
+        let mut holes = self.shared.positions().holes.clone();
+        // A hole that was noted meanwhile is in both.
+        holes.retain(|noted| !lost.iter().any(|lost| (lost.source, lost.from) == (noted.source, noted.from)));
+        holes.extend(lost);
+        holes.retain(|hole| sources.contains(&hole.source));
+        holes
+    }
+
+    /// The ledger of a sequence; `None`: it was given up meanwhile.
+    fn entry(&mut self, sequence: u64, source: SourceNumber) -> Result<Option<Arc<StreamEntry>>, StoreError> {
+        if let Some(entry) = self.known.get(&sequence).and_then(Weak::upgrade).or_else(|| self.history.get(sequence)) {
+            return Ok(Some(entry));
+        }
+        let Some(row) = self.store()?.map(|store| store.row(sequence)).transpose()?.flatten() else { return Ok(None) };
+        let batch = self.unpacker.as_mut().map(|unpacker| unpacker.unpack(&row.form, source));
+        let entry = match batch {
+            Some(Ok(batch)) => {
+                let (first_event, posted) = (row.first_event, posted(row.posted_at));
+                self.history.entry_of(Kept { batch, sequence, first_event, posted })
+            }
+            Some(Err(error)) => self.damaged(&row, source, &error.to_string()),
+            None => self.damaged(&row, source, "out of memory"),
+        };
+        self.remember(&entry);
+        Ok(Some(entry))
+    }
+
+    /// What stands for a ledger whose row cannot be read.
+    fn damaged(&self, row: &KeptRow, source: SourceNumber, why: &str) -> Arc<StreamEntry> {
+        let ledger = row.ledger;
+        log::error!(file:% = self.shared.path.display(), source, ledger; "a ledger in the journal is lost: {why}");
+        let network = self.shared.positions().current(source).map_or_else(Default::default, |it| it.network.clone());
+        let kinds = [ContinuityKind::Gap, ContinuityKind::Reset, ContinuityKind::Reorg];
+        let own = row
+            .broken
+            .as_ref()
+            .and_then(|(name, from, to)| Some((kinds.into_iter().find(|kind| kind.name() == name)?, *from, *to)));
+        let (kind, from_ledger, to_ledger) = own.unwrap_or((ContinuityKind::Gap, ledger, ledger));
+        let hole = Hole {
+            stream: 0,
+            source,
+            network: network.into(),
+            epoch: row.epoch,
+            from: row.sequence,
+            through: row.sequence,
+            ledger,
+            closed_at: row.posted_at / 1000,
+            events: row.first_event + row.events,
+            continuity: Continuity {
+                kind,
+                from_ledger,
+                to_ledger,
+                reason: format!("ledger {ledger} was not kept: {why}"),
+            },
+        };
+        hole.entry(&self.history)
+    }
+
+    fn remember(&mut self, entry: &Arc<StreamEntry>) {
+        self.known.insert(entry.sequence, Arc::downgrade(entry));
+        self.recent_weight += entry.batch.weight();
+        self.recent.push_back(entry.clone());
+        while self.recent_weight > CACHE
+            && let Some(oldest) = self.recent.pop_front()
+        {
+            self.recent_weight -= oldest.batch.weight();
+        }
+        if self.known.len() > 2 * self.recent.len() + LEDGERS {
+            self.known.retain(|_, entry| entry.strong_count() > 0);
+        }
+    }
+
+    fn find(&mut self, source: SourceNumber, what: Find) -> Result<Found, StoreError> {
+        let (waiting, _) = self.shared.queue.find(|entry| entry.batch.source == source);
+        let stream = self.shared.positions().current(source).cloned();
+        // What waits may be of another network, or of a later epoch.
+        let newest = waiting.last().map(|entry| &entry.batch);
+        let of_network = |network: &str| newest.is_none_or(|newest| &*newest.network == network);
+        let stream = stream.filter(|stream| of_network(&stream.network));
+        let (epoch, newest_index) = match (newest, &stream) {
+            (Some(newest), _) => (newest.epoch, newest.ledger.index),
+            (None, Some(stream)) => (stream.epoch, stream.ledger),
+            (None, None) => return Ok(Found::Ahead { newest_index: 0 }),
+        };
+        let of_epoch = |entry: &&Arc<StreamEntry>| {
+            entry.batch.epoch == epoch && newest.is_some_and(|newest| newest.network == entry.batch.network)
+        };
+        let waiting: Vec<_> = waiting.iter().filter(of_epoch).collect();
+        let id = stream.as_ref().map(|stream| stream.id);
+        let store = self.store()?;
+        let stored = store.zip(id);
+        let oldest = match stored {
+            Some((store, id)) => store.oldest(id, epoch)?,
+            None => None,
+        };
+        let oldest = oldest.or_else(|| waiting.first().map(|entry| (entry.batch.ledger.index, entry.sequence)));
+        let Find::Ledger { index, hash } = what else {
+            return Ok(oldest.map_or(Found::Ahead { newest_index }, |(_, sequence)| Found::At(sequence)));
+        };
+        let here = waiting.iter().rev().find(|entry| entry.batch.ledger.index == index);
+        let here = match (here, stored) {
+            (Some(entry), _) => Some((entry.sequence, entry.batch.ledger.hash)),
+            (None, Some((store, id))) => store.by_index(id, epoch, index)?,
+            (None, None) => None,
+        };
+        let is_other = |own: crate::event::Hash| hash.is_some_and(|hash| own.short() != hash);
+        match here {
+            Some((_, Some(own))) if is_other(own) => {
+                let before = match (stored, hash) {
+                    (Some((store, id)), Some(hash)) => {
+                        store.by_hash(id, index, hash)?.map(|before| (before, store.replaced_from(id, before)))
+                    }
+                    _ => None,
+                };
+                let Some((before, stored)) = before else { return Ok(Found::OtherChain { last_common: None }) };
+                let reorgs = waiting.iter().filter(|entry| entry.sequence > before);
+                let reorgs = reorgs.filter_map(|entry| entry.batch.continuity.as_ref());
+                let reorgs = reorgs.filter(|broken| broken.kind == ContinuityKind::Reorg);
+                let replaced = reorgs.map(|broken| broken.from_ledger).chain(stored?).min();
+                Ok(Found::OtherChain { last_common: replaced.and_then(|from| from.checked_sub(1)) })
+            }
+            Some((sequence, _)) => Ok(Found::At(sequence)),
+            None if index > newest_index => Ok(Found::Ahead { newest_index }),
+            None => {
+                let (oldest_index, oldest) = oldest.unwrap_or_else(|| {
+                    let newest = stream.as_ref().map_or(0, |stream| stream.sequence);
+                    (newest_index.saturating_add(1), newest + 1)
+                });
+                let below = match stored {
+                    Some((store, id)) if index > oldest_index => store.below(id, epoch, index)?,
+                    _ => None,
+                };
+                Ok(below.map_or(Found::Gone { oldest_index, oldest }, Found::At))
+            }
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! Disks that are full, slow, missing or broken.
+
+use super::*;
+use crate::journal::{MOST_WAITING, SLOW_FROM};
+use crate::source::SourceStatus;
+
+const MIB: usize = 1 << 20;
+
+/// Where the first source stands, as health sees it.
+fn status(life: &Life) -> Arc<SourceStatus> {
+    let status = SourceStatus::new(0, "a");
+    life.journal.tell(&status);
+    status
+}
+
+#[test]
+fn a_source_waits_for_a_slow_disk() {
+    let state = tempfile::tempdir().unwrap();
+    // Nothing is written before it starts.
+    let life = Life::unstarted(state.path(), config::Journal::default(), 1 << 30, "all");
+    for ledger in 1..=(SLOW_FROM / MIB) as u64 - 1 {
+        life.post(heavy(ledger, MIB)).unwrap();
+        assert!(life.journal.room().is_none(), "{ledger}");
+    }
+    life.post(heavy(100, 3 * MIB)).unwrap();
+    let room = life.journal.room().expect("it is full");
+    life.start();
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(room);
+    assert!(life.journal.room().is_none());
+    life.settle();
+    assert_eq!(life.journal.health().lost, 0);
+}
+
+#[test]
+fn a_full_disk_stops_nobody_and_a_short_time_loses_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let life = Life::begin(state.path());
+    let status = status(&life);
+    life.post_all(1..=20);
+    life.settle();
+    fill_disk(state.path(), true);
+    // The limit counts for the next connection.
+    drop((life, status));
+    let life = Life::begin(state.path());
+    let status = self::status(&life);
+    for ledger in 21..=400 {
+        life.post(long(ledger)).unwrap();
+    }
+    wait("it is said", || life.journal.health().error.is_some());
+    let error = life.journal.health().error.unwrap();
+    assert!(error.contains("journal.db") && error.contains("full") && error.contains("make room"), "{error}");
+    wait("the source's health says it", || status.snapshot().checkpoint_error.is_some());
+    assert!(life.journal.room().is_none(), "nobody waits for it");
+    let through = life.kept_through().unwrap();
+    assert!((20..400).contains(&through), "nothing false is said: {through}");
+    // All that waits can be read.
+    assert_eq!(sequences(&life.walk(&[0], 0, MIB)), (1..=400).collect::<Vec<_>>());
+    fill_disk(state.path(), false);
+    life.settle();
+    assert_eq!((life.kept_through(), life.journal.health().error, life.journal.health().lost), (Some(400), None, 0));
+    assert_eq!((status.snapshot().checkpoint_ledger, status.snapshot().checkpoint_error), (Some(400), None));
+    assert_eq!(sequences(&life.walk(&[0], 0, MIB)), (1..=400).collect::<Vec<_>>());
+}
+
+#[test]
+fn after_a_long_time_readers_are_told_which_ledgers_are_missing() {
+    let state = tempfile::tempdir().unwrap();
+    let life = Life::begin(state.path());
+    life.post_all(1..=20);
+    life.journal.close();
+    drop(life);
+    fill_disk(state.path(), true);
+    // Memory holds little, so that the disk is asked.
+    let life = Life::with(state.path(), config::Journal::default(), 1, "all");
+    for ledger in 21..=60 {
+        life.post(long(ledger)).unwrap();
+    }
+    wait("it fails", || life.journal.health().error.is_some());
+    let through = life.kept_through().unwrap();
+    let most = (MOST_WAITING / MIB) as u64;
+    let last = 60 + 2 * most;
+    for ledger in 61..=last {
+        life.post(heavy(ledger, MIB)).unwrap();
+        if ledger % 10 == 0 {
+            life.post(hashed(1, ledger, 1, 0)).unwrap();
+        }
+        assert!(life.journal.room().is_none());
+    }
+    assert!(life.journal.shared.queue.size().1 <= MOST_WAITING + 2 * MIB);
+    // What is missing, seen by a reader, and whether the rest is whole.
+    let check = |life: &Life| {
+        let all = life.walk(&[0], 0, 4 * MIB);
+        let mut expected = 1;
+        let mut missing = Vec::new();
+        for entry in &all {
+            if let Some((from, to)) = gap(entry) {
+                assert!(entry.batch.events.is_empty() && from == expected && to == entry.batch.ledger.index);
+                missing.push((from, to));
+            } else {
+                assert_eq!(entry.batch.ledger.index, expected);
+            }
+            expected = entry.batch.ledger.index + 1;
+        }
+        assert_eq!(expected, last + 1);
+        assert!(all.is_sorted_by_key(|entry| entry.sequence));
+        missing
+    };
+    let missing = check(&life);
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    let (from, to) = missing[0];
+    assert!(from > through && to >= last - most - 1 && to < last, "{missing:?}");
+    fill_disk(state.path(), false);
+    life.settle();
+    assert_eq!(check(&life), missing);
+    wait("it is counted", || life.journal.health().lost > to - from);
+    // What is looked for in the hole is found before it.
+    let found = life.find(0, Find::Ledger { index: from + 3, hash: None });
+    let Found::At(before) = found else { panic!("{found:?}") };
+    let BacklogRead::Entries(next) = life.read(&[0], before, 1) else { panic!() };
+    assert_eq!(gap(&next[0]), Some((from, to)));
+    life.journal.close();
+    drop(life);
+    let life = Life::with(state.path(), config::Journal::default(), 1, "all");
+    assert_eq!(check(&life), missing);
+    assert_eq!(life.kept_through(), Some(last));
+}
+
+#[test]
+fn what_was_not_kept_at_the_end_is_read_again_and_is_no_hole() {
+    let state = tempfile::tempdir().unwrap();
+    let life = Life::begin(state.path());
+    life.post_all(1..=5);
+    life.journal.close();
+    drop(life);
+    fill_disk(state.path(), true);
+    let life = Life::with(state.path(), config::Journal::default(), 1, "all");
+    for ledger in 6..=300 {
+        life.post(long(ledger)).unwrap();
+    }
+    wait("it fails", || life.journal.health().error.is_some());
+    for ledger in 301..=500 {
+        life.post(heavy(ledger, MIB)).unwrap();
+    }
+    let through = life.kept_through().unwrap();
+    life.journal.close();
+    drop(life);
+    fill_disk(state.path(), false);
+    let life = Life::begin(state.path());
+    assert_eq!((life.kept_through(), life.history.head()), (Some(through), through));
+    life.post_all(through + 1..=through + 3);
+    life.settle();
+    let all = life.walk(&[0], 0, MIB);
+    assert_eq!(
+        all.iter().map(|entry| entry.batch.ledger.index).collect::<Vec<_>>(),
+        (1..=through + 3).collect::<Vec<_>>()
+    );
+    assert!(all.iter().all(|entry| gap(entry).is_none()));
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_tried_again() {
+    let state = tempfile::tempdir().unwrap();
+    let directory = state.path().join("state");
+    // Something else is in its place.
+    std::fs::write(&directory, "").unwrap();
+    let life = Life::begin(&directory);
+    let error = life.journal.health().error.unwrap();
+    assert!(error.contains("journal.db") && error.contains("state_dir"), "{error}");
+    life.post_all(1..=5);
+    assert!(life.journal.room().is_none());
+    assert!(matches!(life.read(&[0], 2, 1), BacklogRead::Entries(_)), "what waits");
+    std::fs::remove_file(&directory).unwrap();
+    std::fs::create_dir(&directory).unwrap();
+    life.settle();
+    assert_eq!((life.kept_through(), life.journal.health().error), (Some(5), None));
+}
+
+/// Overwrites a part of the file.
+fn scribble(file: &Path, from: usize, bytes: usize) {
+    let mut content = std::fs::read(file).unwrap();
+    content[from..from + bytes].fill(0xaa);
+    std::fs::write(file, content).unwrap();
+}
+
+#[test]
+fn a_damaged_file_is_moved_aside_with_positions_saved_if_they_can_be_read() {
+    let state = tempfile::tempdir().unwrap();
+    let file = state.path().join("journal.db");
+    for (round, (from, bytes, saved)) in
+        [(0, 100, false), (100, 8000, false), (3 * 8192, 8192, true)].into_iter().enumerate()
+    {
+        let life = Life::begin(state.path());
+        let known = life.kept_through();
+        life.post_all((1..=300).map(|ledger| known.unwrap_or(0) + ledger));
+        life.journal.close();
+        drop(life);
+        scribble(&file, from, bytes);
+        let life = Life::begin(state.path());
+        // Where the damage is not seen at once, it is when somebody reads or writes there.
+        let last = known.unwrap_or(0) + 300;
+        let _ = life.walk(&[0], 0, MIB);
+        life.post_all([last + 1]);
+        life.settle();
+        let aside = || {
+            let names = state.path().read_dir().unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
+            names
+                .filter(|name| name.starts_with("journal.db.damaged-") && !name.ends_with('l') && !name.ends_with('m'))
+                .count()
+        };
+        wait("it was moved aside", || aside() >= 1);
+        life.settle();
+        assert_eq!(life.kept_through(), Some(last + 1), "round {round}");
+        let gone = life.journal.gone_through(0);
+        assert_eq!(sequences(&life.walk(&[0], gone, MIB)).last(), Some(&life.history.head()));
+        if saved {
+            assert!(life.history.head() > 300);
+        }
+        life.journal.close();
+        drop(life);
+        for entry in state.path().read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.to_str().unwrap().contains("damaged") || !saved {
+                std::fs::remove_file(path).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_ledger_is_the_only_one_that_is_missing() {
+    let state = tempfile::tempdir().unwrap();
+    let life = Life::begin(state.path());
+    life.post_all(1..=20);
+    life.journal.close();
+    drop(life);
+    let file = state.path().join("journal.db");
+    let store = rusqlite::Connection::open(&file).unwrap();
+    let spoil = "UPDATE ledgers SET form = CAST(substr(form, 1, length(form) - 6) || x'000102030405' AS BLOB) WHERE sequence = 7";
+    store.execute(spoil, []).unwrap();
+    drop(store);
+    let life = Life::with(state.path(), config::Journal::default(), 1, "all");
+    let all = life.walk(&[0], 0, MIB);
+    assert_eq!(sequences(&all), (1..=20).collect::<Vec<_>>());
+    for entry in &all {
+        assert_eq!(gap(entry), (entry.sequence == 7).then_some((7, 7)));
+    }
+    assert!(all[6].batch.events.is_empty() && all[6].first_event == 21);
+    // In memory nothing stands behind it.
+    drop((all, life));
+    let life = Life::begin(state.path());
+    assert_eq!((life.history.sizes()[0].0, life.history.head()), (13, 20));
+    assert!(!life.history.behind(&[0], crate::broker::Position::after(6)).reached);
+}
+
+#[test]
+fn a_cut_log_loses_its_end_alone() {
+    let state = tempfile::tempdir().unwrap();
+    let copied = tempfile::tempdir().unwrap();
+    let life = Life::begin(state.path());
+    for ledger in 1..=60 {
+        life.post_all([ledger]);
+        life.settle();
+    }
+    // As a process that was killed leaves them, and a disk that lost the end.
+    for name in ["journal.db", "journal.db-wal"] {
+        std::fs::copy(state.path().join(name), copied.path().join(name)).unwrap();
+    }
+    let log = copied.path().join("journal.db-wal");
+    let whole = std::fs::read(&log).unwrap();
+    for part in [95, 60, 30] {
+        std::fs::write(&log, &whole[..whole.len() * part / 100]).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["journal.db", "journal.db-wal"] {
+            std::fs::copy(copied.path().join(name), directory.path().join(name)).unwrap();
+        }
+        let again = Life::begin(directory.path());
+        let through = again.kept_through().unwrap_or(0);
+        assert!(through < 60, "{through}");
+        // The ledgers are those of the checkpoint, no more and no fewer.
+        assert_eq!(sequences(&again.walk(&[0], 0, MIB)), (1..=through).collect::<Vec<_>>(), "{part} %");
+        again.post_all(through + 1..=through + 2);
+        again.settle();
+        assert_eq!(sequences(&again.walk(&[0], 0, MIB)), (1..=through + 2).collect::<Vec<_>>());
+    }
+}
