@@ -53,6 +53,7 @@ pub fn config(ledgers: Ledgers, bind: Bind, admin: Bind) -> Config {
         sources: vec![source.to_owned()],
         allowed_origins: Vec::new(),
         tokens_file: None,
+        resume: false,
     };
     let mounts = vec![
         mount(DialectConfig::Flow(flow::Config::default()), default_path(), "devnet"),

@@ -132,6 +132,7 @@ impl Server {
         let (upstreams, upstream_threads) = upstreams(config, &mounts, &metrics);
         let shared = Arc::new(Shared {
             history,
+            backlog: None,
             renderings,
             limits: SessionLimits {
                 inbound: limits.inbound_bytes.bytes(),
@@ -141,6 +142,7 @@ impl Server {
                 waiting_changes: limits.waiting_changes as usize,
                 outboxes: limits.outbox_total.bytes() / workers,
                 inbounds: limits.inbound_total.bytes() / workers,
+                replays: limits.replays as usize,
             },
             mounts: {
                 let mut all: Vec<_> = mounts.iter().flat_map(|mounts| mounts.iter()).collect();
@@ -410,6 +412,7 @@ fn mounts(
                 dialect,
                 sources: mount.sources.iter().filter_map(|name| config.sources.number(name)).collect(),
                 access: Access::load(mount, &key)?,
+                resume: mount.resume,
             }));
             number += 1;
         }

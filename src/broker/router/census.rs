@@ -223,6 +223,7 @@ mod tests {
             dialect: Arc::new(dialect),
             sources: Arc::new([0]),
             access: Default::default(),
+            resume: false,
         };
         let mount = Arc::new(mount);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

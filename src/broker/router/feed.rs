@@ -1,8 +1,9 @@
-//! Feeds lagging sessions from history, in bounded steps, round robin, until they are at the head.
+//! Feeds lagging sessions from history, and behind it from the backlog, in bounded steps, round robin, until they are
+//! at the head.
 
 use super::fan_out::copies;
 use super::sessions::Sessions;
-use super::{Granted, Router};
+use super::{Granted, Router, SessionRef};
 use crate::broker::history::{Begin, Position, Read};
 use crate::broker::{Clause, StreamEntry, Subscription};
 use crate::dialect::Ending;
@@ -24,7 +25,7 @@ const TURN_TIME: Duration = Duration::from_millis(1);
 /// reader. Emptied after the turn: a lagging reader holds no ledger between its steps.
 #[derive(Default)]
 pub struct Memo {
-    read: HashMap<(Arc<[SourceNumber]>, Position), Read>,
+    read: HashMap<(Arc<[SourceNumber]>, Position, u64), Read>,
     wanted: HashMap<MatchKey, Rc<[Wanted]>>,
 }
 
@@ -82,6 +83,11 @@ impl Router {
             sessions.make_hungry(slot);
         }
         self.memo.clear();
+        if sessions.hungry_count() == 0 {
+            self.replay.all_served();
+        }
+        drop(sessions);
+        self.start_waiting();
     }
 
     fn feed(&mut self, sessions: &mut Sessions, slot: u32, worker: &Worker, left: &mut usize, started: Instant) -> Fed {
@@ -101,22 +107,33 @@ impl Router {
             if at.is_boundary()
                 && let Some(wish) = lag.pending.take()
             {
-                match sessions.grant(worker, slot, wish, Begin { at, dropped: 0 }) {
+                match sessions.grant(worker, slot, wish, Begin::at(at)) {
                     Granted::Subscribed => continue,
                     Granted::Held => return Fed::Enough,
                 }
             }
-            let head = self.head;
-            let read = self.memo.read.entry((found.sources.clone(), at));
-            let read = read.or_insert_with_key(|(sources, at)| history.read(sources, *at, head)).clone();
+            let (sources, up_to) = (lag.sources(&found.sources).clone(), lag.up_to(self.head));
+            let read = self.memo.read.entry((sources.clone(), at, up_to));
+            let read = read.or_insert_with_key(|(sources, at, up_to)| history.read(sources, *at, *up_to)).clone();
+            let read = match read {
+                Read::Gone => self.replay.read(&sources, at, up_to, worker.clock.get()),
+                read => Some(read),
+            };
             let (entry, from) = match read {
-                Read::Entry(entry, from) => (entry, from),
-                Read::Newest if self.job.is_some() => return Fed::AtHead,
-                Read::Newest => {
+                Some(Read::Entry(entry, from)) => (entry, from),
+                Some(Read::Newest) if lag.begin_next() => continue,
+                Some(Read::Newest) if self.job.is_some() => return Fed::AtHead,
+                Some(Read::Newest) => {
                     found.lag = None;
                     return Fed::Enough;
                 }
-                Read::Gone => {
+                Some(Read::Gone) | None if self.replay.reaches(&sources, at) => {
+                    lag.parked = true;
+                    let session = SessionRef { router: worker.number, slot, number: found.number };
+                    self.replay.ask(session, &sources, at);
+                    return Fed::Enough;
+                }
+                Some(Read::Gone) | None => {
                     let behind = at.ledgers_behind(self.head);
                     sessions.end(slot, Ending::TooSlow, behind);
                     return Fed::Enough;

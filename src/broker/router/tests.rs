@@ -22,6 +22,7 @@ fn register(broker: &Addr<Broker>) {
         session: SessionRef { router: 0, slot: 7, number: 7 },
         sources: Arc::new([0]),
         opened: None,
+        located: None,
         wish: Wish::Change(Change {
             subscription: Subscription {
                 clauses: Arc::from(Vec::<Clause>::new()),
