@@ -29,6 +29,19 @@ async fn stays(address: SocketAddr) -> Stream {
     stream
 }
 
+/// Waits for the first event of the stream.
+async fn first(stream: &Stream) -> String {
+    let wait = async {
+        loop {
+            if let Some(first) = stream.lock().unwrap().first() {
+                return first.clone();
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, wait).await.expect("the stream begins")
+}
+
 /// Waits until the stream has this ledger and all before it, whole.
 async fn through(stream: &Stream, ledger: u64) -> Vec<String> {
     let newer = |stream: &Stream| stream.lock().unwrap().last().is_some_and(|text| Head::of(text).ledger > ledger);
@@ -130,7 +143,7 @@ async fn what_memory_has_given_up_is_named() {
     let server = Server::start(&settings(devnet.address, "history: { budget: 512KiB }"));
     server.wait_ready();
     let stream = stays(server.clients).await;
-    let first = through(&stream, last_ledger(&stream).max(1)).await.first().cloned().unwrap();
+    let first = first(&stream).await;
     let (from, gone_by) = (Head::of(&first).ledger, cursor(&first));
     // Until the oldest that is kept is well after it.
     let mut answer = json!({});
@@ -162,12 +175,13 @@ async fn who_cannot_go_on_is_told_why_and_may_register_without() {
     let (devnet, other) = (Devnet::start("8", 20), Devnet::of_ledger("xrpl", "8", 20));
     let server = Server::start(&settings(devnet.address, ""));
     let elsewhere = Server::start(&settings_of("xrpl_rpc", other.address, "flow", "{}", ""));
-    [&server, &elsewhere].map(Server::wait_ready);
+    server.wait_ready();
+    elsewhere.wait_ready();
     let mut foreign = Client::connect(elsewhere.clients).await;
     foreign.registered(&json!({}), &mut Vec::new()).await;
     let foreign = cursor(&foreign.next_text().await);
     let stream = stays(server.clients).await;
-    let good = cursor(&through(&stream, last_ledger(&stream).max(1)).await[0]);
+    let good = cursor(&first(&stream).await);
     let mut forged = good.clone().into_bytes();
     forged[8] = if forged[8] == b'A' { b'B' } else { b'A' };
     let forged = String::from_utf8(forged).unwrap();
@@ -200,8 +214,7 @@ async fn two_far_apart_beside_one_that_stays() {
     let server = Server::start(&settings(devnet.address, ""));
     server.wait_ready();
     let stream = stays(server.clients).await;
-    let first =
-        Head::of(&through(&stream, 0).await.first().cloned().unwrap_or(stream.lock().unwrap()[0].clone())).ledger;
+    let first = Head::of(&first(&stream).await).ledger;
     through(&stream, first + 30).await;
     let until = first + 40;
     let (far, near) = (first + 1, first + 25);

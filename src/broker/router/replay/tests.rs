@@ -244,6 +244,21 @@ async fn a_journal_that_fails_closes_who_needs_it() {
     world.append(300).await;
     let mut live = world.connect().await;
     live.register(json!({})).await;
+    // One that is in the middle of it.
+    let mut slow = world.connect().await;
+    slow.register(json!({"from_ledger": 1})).await;
+    world.append(20_000).await;
+    world.journal.fails.store(true, Ordering::SeqCst);
+    live.gets(301..=305).await;
+    let closed = loop {
+        let got = slow.next().await;
+        if got.get("id").is_none() {
+            break got;
+        }
+    };
+    assert_eq!(closed["code"], "too_slow", "{closed}");
+    world.journal.fails.store(false, Ordering::SeqCst);
+    live.gets(306..=20_300).await;
     world.journal.fails.store(true, Ordering::SeqCst);
     let mut client = world.connect().await;
     let answer = client.register(json!({"from_ledger": 50})).await;
@@ -251,6 +266,6 @@ async fn a_journal_that_fails_closes_who_needs_it() {
     // It is not registered, and may be without.
     assert_eq!(client.register(json!({})).await["type"], "registered");
     world.append(1).await;
-    live.gets(301..=301).await;
-    client.gets(301..=301).await;
+    live.gets(20_301..=20_301).await;
+    client.gets(20_301..=20_301).await;
 }
