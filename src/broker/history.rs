@@ -234,6 +234,7 @@ impl History {
                 oldest.give_up();
             }
         }
+        row.breaks.look(&row.entries);
         rows.head = sequence;
         Some(entry)
     }

@@ -35,7 +35,7 @@ pub struct Fork {
 }
 
 /// The sequences of ledgers that do not continue the row before them, oldest first: between two of them indices rise.
-/// Noted when somebody looks, so that appending costs nothing.
+/// Noted as ledgers are appended, so that whoever looks for one does not hold the lock for long.
 #[derive(Default)]
 pub(super) struct Breaks {
     sequences: VecDeque<u64>,
@@ -44,7 +44,7 @@ pub(super) struct Breaks {
 }
 
 impl Breaks {
-    fn look(&mut self, entries: &VecDeque<Arc<StreamEntry>>) {
+    pub(super) fn look(&mut self, entries: &VecDeque<Arc<StreamEntry>>) {
         let oldest = entries.front().map_or(0, |entry| entry.sequence);
         while self.sequences.front().is_some_and(|sequence| *sequence < oldest) {
             self.sequences.pop_front();

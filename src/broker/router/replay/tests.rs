@@ -269,3 +269,68 @@ async fn a_journal_that_fails_closes_who_needs_it() {
     live.gets(20_301..=20_301).await;
     client.gets(20_301..=20_301).await;
 }
+
+/// When each ledger's last event came to a client of its own thread.
+fn arrivals(socket: TcpStream) -> std::sync::mpsc::Receiver<Instant> {
+    use std::io::Read;
+    let mut socket = socket.into_std().unwrap();
+    socket.set_nonblocking(false).unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut count = 0;
+        let mut head = [0; 4];
+        let mut payload = vec![0; 1 << 16];
+        while socket.read_exact(&mut head[..2]).is_ok() {
+            let mut length = usize::from(head[1]);
+            if length == 126 {
+                socket.read_exact(&mut head[2..]).unwrap();
+                length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+            }
+            if socket.read_exact(&mut payload[..length]).is_err() {
+                return;
+            }
+            count += u32::from(payload.starts_with(b"{\"type\":\"ledger\""));
+            if count == EVENTS {
+                count = 0;
+                let _ = sender.send(Instant::now());
+            }
+        }
+    });
+    receiver
+}
+
+/// `cargo test --lib -- --ignored --nocapture live_latency`
+#[actix::test]
+#[ignore = "a measurement"]
+async fn live_latency_beside_replays() {
+    const LEDGERS: u64 = 500;
+    let mut world = World::new(1000);
+    world.append(60_000).await;
+    let mut live = world.connect().await;
+    live.register(json!({})).await;
+    let came = arrivals(live.socket);
+    for replaying in [0, 2, 20] {
+        let mut clients = Vec::new();
+        for number in 0..replaying {
+            let mut client = world.connect().await;
+            client.send(json!({"type": "register", "from_ledger": 1 + number * 1000})).await;
+            clients.push(arrivals(client.socket));
+        }
+        let mut posted = Vec::new();
+        for _ in 0..LEDGERS {
+            posted.push(Instant::now());
+            world.append(1).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let mut latency: Vec<Duration> =
+            posted.iter().map(|posted| came.recv_timeout(PATIENCE).unwrap().duration_since(*posted)).collect();
+        latency.sort_unstable();
+        let replayed: usize = clients.iter().map(|client| client.try_iter().count()).sum();
+        println!(
+            "{replaying} replaying ({replayed} ledgers meanwhile): live p50 {:?}, p99 {:?}, most {:?}",
+            latency[latency.len() / 2],
+            latency[latency.len() * 99 / 100],
+            latency[latency.len() - 1]
+        );
+    }
+}
