@@ -86,6 +86,8 @@ pub struct Resumption {
     pub told: Resumed,
     /// The ledger before the position, if memory may not have it.
     pub ledger: Option<Arc<StreamEntry>>,
+    /// A break just before the position is none for the client.
+    pub anew: bool,
 }
 
 /// Where the stream was when a session opened.

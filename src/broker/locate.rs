@@ -39,6 +39,8 @@ pub struct Located {
     pub parted: Vec<Parted>,
     /// The ledger before the place in the first source, if memory may not have it.
     pub ledger: Option<Arc<StreamEntry>>,
+    /// The client wants no more than what begins there: a break before it is none for it.
+    pub anew: bool,
 }
 
 impl Located {
@@ -76,6 +78,7 @@ struct FoundPlace {
     lost: Option<Lost>,
     parted: Option<Parted>,
     ledger: Option<Arc<StreamEntry>>,
+    anew: bool,
 }
 
 /// Whether a mark can be meant for these sources at all, as far as memory alone can tell.
@@ -147,8 +150,9 @@ impl Wanted {
             }
         };
         // What stands before the beginning of a ledger is another, which memory may have.
+        let anew = self.after.is_none() && entry.batch.ledger.index == self.index;
         let ledger = (place.at.event > 0).then_some(entry);
-        FoundPlace { place: Some(place), ledger, ..FoundPlace::default() }
+        FoundPlace { place: Some(place), ledger, anew, ..FoundPlace::default() }
     }
 
     /// The oldest that is kept instead of what is gone.
@@ -195,6 +199,8 @@ impl Locator {
                     located.ledger = found.ledger.clone();
                 }
             }
+            // A number is of the only source.
+            located.anew |= found.anew;
             located.lost.extend(found.lost);
             located.parted.extend(found.parted);
         }

@@ -149,6 +149,10 @@ async fn a_gap_and_a_reset_are_told_by_the_stream() {
     let (kind, from_ledger, to_ledger, reason) = (ContinuityKind::Gap, 4, 6, String::new());
     let continuity = Some(Continuity { kind, from_ledger, to_ledger, reason });
     append(LedgerBatch { continuity, ..ledger(0, 7, 1) });
+    // Who begins after a break needs not be told of it, who wants what is missing must be.
+    let anew = async |mark| located(&locator, &[0], mark).await.unwrap().anew;
+    assert!(anew(Mark::Ledger(7)).await);
+    assert!(!anew(Mark::Ledger(6)).await && !anew(Mark::After(end(&ledger(0, 3, 1)))).await);
     // A client of a broker that missed nothing.
     assert_eq!(place(&locator, Mark::After(cursor(&ledger(0, 5, 1), 2))).await.unwrap().0, at(4, 0));
     assert_eq!(place(&locator, Mark::Ledger(6)).await.unwrap().0, at(4, 0));

@@ -20,6 +20,11 @@ use std::time::{Duration, Instant};
 const TURN_EVENTS: usize = 2_000;
 const TURN_TIME: Duration = Duration::from_millis(1);
 
+/// The time of a turn in which somebody reads from the backlog, and the bytes that are rendered for such a session at
+/// once: a replay may go on for minutes, and a ledger that closes meanwhile must hardly wait for it.
+const REPLAY_TIME: Duration = Duration::from_micros(200);
+const REPLAY_BYTES: usize = 64 << 10;
+
 /// What was read and matched in this turn, so that history is asked once for each ledger, and
 /// sessions at the same ledger with equal clauses are matched once: a crowd that reconnects is one
 /// reader. Emptied after the turn: a lagging reader holds no ledger between its steps.
@@ -27,6 +32,8 @@ const TURN_TIME: Duration = Duration::from_millis(1);
 pub struct Memo {
     read: HashMap<(Arc<[SourceNumber]>, Position, u64), Read>,
     wanted: HashMap<MatchKey, Rc<[Wanted]>>,
+    /// Somebody reads from the backlog.
+    replays: bool,
 }
 
 /// A ledger's sequence and the clauses it was held against.
@@ -36,6 +43,12 @@ impl Memo {
     fn clear(&mut self) {
         self.read.clear();
         self.wanted.clear();
+        self.replays = false;
+    }
+
+    /// Whether the turn that began then is over.
+    fn is_over(&self, started: Instant) -> bool {
+        started.elapsed() >= if self.replays { REPLAY_TIME } else { TURN_TIME }
     }
 }
 
@@ -70,7 +83,7 @@ impl Router {
         let mut waiting = Vec::new();
         // Each at most once, so that nobody takes the turn of another.
         for _ in 0..sessions.hungry_count() {
-            if left == 0 || started.elapsed() >= TURN_TIME {
+            if left == 0 || self.memo.is_over(started) {
                 break;
             }
             let Some(slot) = sessions.next_hungry() else { break };
@@ -115,6 +128,8 @@ impl Router {
             let (sources, up_to) = (lag.sources(&found.sources).clone(), lag.up_to(self.head));
             let read = self.memo.read.entry((sources.clone(), at, up_to));
             let read = read.or_insert_with_key(|(sources, at, up_to)| history.read(sources, *at, *up_to)).clone();
+            let replays = matches!(read, Read::Gone);
+            self.memo.replays |= replays;
             let read = match read {
                 Read::Gone => self.replay.read(&sources, at, up_to, worker.clock.get()),
                 read => Some(read),
@@ -161,7 +176,8 @@ impl Router {
             };
             let announced = announcement.is_some();
             // More than the outbox may hold would not be taken anyway, and need not be rendered yet.
-            let (cap, mut bytes) = (worker.shared.limits.outbox.cap, 0);
+            let cap = worker.shared.limits.outbox.cap;
+            let (cap, mut bytes) = (if replays { cap.min(REPLAY_BYTES) } else { cap }, 0);
             let fits = |frame: &Bytes| {
                 let fits = bytes <= cap;
                 bytes += frame.len();
@@ -183,7 +199,7 @@ impl Router {
                 // No room, in this outbox or in all together: bytes wait, or the socket wakes its task.
                 return Fed::Enough;
             }
-            if started.elapsed() >= TURN_TIME {
+            if self.memo.is_over(started) {
                 return Fed::More;
             }
         }

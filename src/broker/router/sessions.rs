@@ -115,7 +115,7 @@ impl Lag {
         let has_begun = |source: &SourceNumber| waiting.iter().all(|(_, waits)| waits != source);
         let begun = sources.iter().copied().filter(has_begun).collect();
         let later = (!waiting.is_empty()).then(|| Box::new(Later { begun, waiting }));
-        Lag { resumed: true, later, ..Lag::new(begin.at) }
+        Lag { resumed: true, announced: resumed.anew, later, ..Lag::new(begin.at) }
     }
 
     /// The sources that it reads now, of all that its session shows.
