@@ -25,7 +25,7 @@ fn run(criterion: &mut Criterion, name: &str, batches: &[LedgerBatch], counts: i
         println!("{name}: there are none");
         return;
     }
-    let render = FlowRender { names_network: false };
+    let render = FlowRender { names_network: false, cursors: true };
     let written =
         |(batch, index): &(&LedgerBatch, usize)| Frames::collect(|frames| render.event(batch, *index, frames)).0;
     let bytes: usize = events.iter().map(|event| written(event).len()).sum();

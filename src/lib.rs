@@ -29,8 +29,8 @@
 //!
 //! **Source**, **ledger** (a block), **event**, **kind**, **batch** (a ledger's events),
 //! **broker**, **router**, **session**, **filter**, **outbox** (what waits for one socket),
-//! **history** (recent batches, in memory), **journal** (those on disk), **position** (broker
-//! sequence and event index; never public),
+//! **history** (recent batches, in memory), **journal** (those on disk), **backlog** (what is only in the journal),
+//! **position** (broker sequence and event index; never public),
 //! **cursor** (the public position), **gap**, **drain**, **mount** (a dialect at a path of a
 //! listener), **dialect** (the wire protocol of one family of clients).
 //!
@@ -40,7 +40,8 @@
 //! is slow and one that comes back are the same case: the position lies behind the head, and the
 //! Router feeds the session from shared history, filtered, in bounded steps, as fast as its socket
 //! takes it. Nothing is copied for a client. A slow client costs one bounded outbox and loses
-//! nothing as long as history reaches its position; past that it is told, and closed.
+//! nothing as long as history, or the backlog behind it, reaches its position; past that it is
+//! told, and closed.
 //!
 //! # The laws of the hot path
 //!

@@ -29,6 +29,7 @@ mod maticvigil;
 mod pipelines;
 mod planetmint;
 mod restart;
+mod resume;
 mod shutdown;
 mod slow;
 mod tls;

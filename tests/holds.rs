@@ -42,7 +42,7 @@ struct HoldingMount {
 
 impl HoldingMount {
     fn new(renderings: &mut Renderings) -> HoldingMount {
-        let rendering = renderings.register(FlowRender { names_network: false });
+        let rendering = renderings.register(FlowRender { names_network: false, cursors: false });
         let subscription = |kinds: &[EventKind]| Subscription {
             clauses: kinds.iter().map(|kind| Clause::everything(KindSet::of(&[*kind]))).collect(),
             rendering,
@@ -121,6 +121,7 @@ async fn server() -> (devnet::Devnet, Server, SocketAddr) {
         sources: vec!["a".to_owned()],
         allowed_origins: Vec::new(),
         tokens_file: None,
+        resume: false,
     };
     let mut config = Config {
         sources: Sources(vec![("a".to_owned(), SourceConfig { ledger: LedgerConfig::StellarRpc(source) })]),

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use ledgercast::broker::{Renderings, StreamEntry, Subscription};
 use ledgercast::dialect::{
     self, Action, Applied, Call, Change, Dialect, DialectConfig, Entry, Input, Lane, MountContext, MountedSource,
-    Opening, Output,
+    Opening, Output, ResumeError, Resumed, Start,
 };
 use ledgercast::event::{
     Amount, Asset, AssetKeys, Body, Event, EventKind, Family, Hash, LedgerBatch, LedgerRef, Native, Payment, Place,
@@ -114,8 +114,12 @@ impl Bare {
             return Err("the connection is closed already".to_owned());
         }
         let mut output = Output::default();
-        let mut released = false;
         self.session.handle(input, self.now, &mut output);
+        self.carry_out(output)
+    }
+
+    fn carry_out(&mut self, output: Output) -> Result<(), String> {
+        let mut released = false;
         for action in output.actions {
             assert!(!self.closed, "an action after the close");
             match action {
@@ -159,7 +163,7 @@ impl Bare {
         }
     }
 
-    fn applied(&mut self, dropped: u64) -> Result<(), String> {
+    fn applied(&mut self, dropped: u64, resumed: Option<Resumed>) -> Result<(), String> {
         let none = "no change of subscription was asked for";
         if self.held {
             return Err("the session's position is held".to_owned());
@@ -170,11 +174,21 @@ impl Bare {
             Some(Waiting::Answer(_)) | None => return Err(none.to_owned()),
         };
         self.subscription = Some(change.subscription);
-        if let Some(answer) = (change.answer)(&Applied { dropped, ledger: self.ledger.clone() }) {
+        if let Some(answer) = (change.answer)(&Applied { dropped, ledger: self.ledger.clone(), resumed }) {
             self.frames(&answer);
         }
         self.go_on();
         self.input(Input::Applied)
+    }
+
+    /// The first change is not taken.
+    fn refused(&mut self, error: ResumeError) -> Result<(), String> {
+        let Some(Waiting::Change(Change { start: Start::Mark(_), .. })) = self.waiting.pop_front() else {
+            return Err("nobody asked to go on".to_owned());
+        };
+        let mut output = Output::default();
+        self.session.refused(error, self.now, &mut output);
+        self.carry_out(output)
     }
 
     fn hold(&mut self) -> Result<(), String> {
@@ -183,7 +197,7 @@ impl Bare {
         }
         self.held = true;
         self.go_on();
-        self.input(Input::Held(&Applied { dropped: 0, ledger: self.ledger.clone() }))
+        self.input(Input::Held(&Applied { ledger: self.ledger.clone(), ..Applied::default() }))
     }
 
     /// Answers up to the next change go out; a hold is none.
@@ -275,7 +289,9 @@ impl Transport for Bare {
 
     fn happen(&mut self, happening: Happening) -> Result<(), String> {
         match happening {
-            Happening::Applied { dropped } => self.applied(dropped),
+            Happening::Applied { dropped } => self.applied(dropped, None),
+            Happening::Resumed(resumed) => self.applied(0, Some(resumed)),
+            Happening::Refused(error) => self.refused(error),
             Happening::Passed(time) => self.pass(time),
             Happening::TooManyChanges => self.not_taken(),
             Happening::TooBig { size } => self.input(Input::TooBig { size }),

@@ -2,7 +2,7 @@
 //! subscription begins.
 
 use super::router::{Advance, Apply, Router, SessionRef};
-use super::{Append, Begin, History, Opened, Position, StreamEntry};
+use super::{Append, Begin, History, Located, Opened, Position, StreamEntry};
 use crate::dialect::{Change, Start};
 use crate::event::{EventKind, SourceNumber};
 use crate::journal::Journal;
@@ -69,6 +69,8 @@ pub struct Register {
     pub sources: Arc<[SourceNumber]>,
     /// Where the stream was when it opened; `None` when it has asked before.
     pub opened: Option<Opened>,
+    /// Where a client that has not asked before wants to go on, once that was looked up.
+    pub located: Option<Box<Located>>,
     /// What it wants.
     pub wish: Wish,
 }
@@ -83,10 +85,10 @@ pub enum Wish {
 
 impl Wish {
     /// Where it begins for a session that has not asked before.
-    fn start(&self) -> Start {
+    pub fn start(&self) -> &Start {
         match self {
-            Wish::Change(change) => change.start,
-            Wish::Hold => Start::Head,
+            Wish::Change(change) => &change.start,
+            Wish::Hold => &Start::Head,
         }
     }
 }
@@ -212,9 +214,10 @@ impl Handler<Register> for Broker {
 
     fn handle(&mut self, register: Register, _: &mut Self::Context) {
         let Some(router) = self.routers.get(&register.session.router) else { return };
-        let begin = register.opened.map(|opened| match register.wish.start() {
-            Start::Head => Begin { at: Position::after(self.head), dropped: 0 },
-            Start::Opened { at_most } => self.history.begin(&register.sources, opened, at_most),
+        let begin = register.opened.map(|opened| match (register.located, register.wish.start()) {
+            (Some(located), _) => self.history.begin_at(&register.sources, *located),
+            (None, Start::Opened { at_most }) => self.history.begin(&register.sources, opened, *at_most),
+            (None, Start::Head | Start::Mark(_)) => Begin::at(Position::after(self.head)),
         });
         router.address.do_send(Apply { session: register.session, head: self.head, begin, wish: register.wish });
     }

@@ -4,7 +4,12 @@
 //! one. The order over all sources is the broker sequence. Readers take the lock once for each
 //! ledger and hold nothing but an `Arc` of it meanwhile.
 
+mod marks;
+
+pub use marks::{Fork, InMemory};
+
 use super::entry::StreamEntry;
+use crate::dialect::Resumed;
 use crate::event::{Hash, LedgerBatch, SourceNumber};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -33,7 +38,7 @@ impl Position {
     }
 
     /// Sequence of the newest ledger that is wholly before the position.
-    const fn read_through(self) -> u64 {
+    pub const fn read_through(self) -> u64 {
         if self.event == u32::MAX { self.sequence } else { self.sequence.saturating_sub(1) }
     }
 
@@ -55,12 +60,34 @@ pub enum Read {
 }
 
 /// Where a session begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Begin {
     /// The position.
     pub at: Position,
     /// Events between opening and this position, not delivered any more, before filtering.
     pub dropped: u64,
+    /// For a client that goes on where it was.
+    pub resumed: Option<Box<Resumption>>,
+}
+
+impl Begin {
+    /// At a position, without more to tell.
+    pub fn at(at: Position) -> Begin {
+        Begin { at, ..Begin::default() }
+    }
+}
+
+/// How a client goes on where it was.
+#[derive(Debug, Default)]
+pub struct Resumption {
+    /// Sources that begin later than the others, the last first.
+    pub later: Vec<(Position, SourceNumber)>,
+    /// What its dialect is told.
+    pub told: Resumed,
+    /// The ledger before the position, if memory may not have it.
+    pub ledger: Option<Arc<StreamEntry>>,
+    /// A break just before the position is none for the client.
+    pub anew: bool,
 }
 
 /// Where the stream was when a session opened.
@@ -137,6 +164,7 @@ struct Row {
     rendered: Arc<AtomicUsize>,
     /// The sequence of each transaction's ledger, by the first bytes of its hash; `None`: nobody asks.
     transactions: Option<HashMap<u64, u64>>,
+    breaks: marks::Breaks,
 }
 
 /// What transactions are looked up by: enough of the hash that two hardly ever share it.
@@ -276,6 +304,7 @@ impl History {
         while row.entries.len() > 1 && row.weight + row.rendered.load(Ordering::Relaxed) > self.budget {
             row.pop();
         }
+        row.breaks.look(&row.entries);
         rows.head = sequence;
         Some(entry)
     }
@@ -386,7 +415,7 @@ impl History {
         let at = oldest.max(events_back(&rows_of, at_most, Position::after(rows.head), oldest));
         // Running counts, so that what was given up meanwhile counts as well.
         let before: u64 = rows_of.iter().map(|row| row.events_before(at)).sum();
-        Begin { at, dropped: before.saturating_sub(opened.events) }
+        Begin { at, dropped: before.saturating_sub(opened.events), resumed: None }
     }
 
     /// How far a position in the stream of these sources is behind.

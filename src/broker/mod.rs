@@ -16,6 +16,8 @@
 //!   neither memory nor anybody else's time;
 //! * a session is a subscription and a position. At the head it is live; behind it, it is fed
 //!   from history in bounded steps until it is at the head again;
+//! * what memory no longer holds is read from the [`Backlog`], a chunk at a time, for whoever stands
+//!   there; where it does not reach either, the session is told or closed;
 //! * nobody's slowness reaches a source: the Broker only appends.
 
 mod actor;
@@ -25,6 +27,7 @@ mod filter;
 mod follower;
 mod history;
 mod index;
+mod locate;
 mod outbox;
 mod rendering;
 mod router;
@@ -36,8 +39,9 @@ pub use backlog::{Backlog, BacklogRead, Find, Found};
 pub use entry::{Piece, StreamEntry};
 pub use filter::{Clause, MAX_TAGS, Subscription};
 pub use follower::{Followed, follow};
-pub use history::{Begin, Behind, History, Kept, Opened, Past, Position, Read};
+pub use history::{Begin, Behind, Fork, History, InMemory, Kept, Opened, Past, Position, Read, Resumption};
 pub use index::{Hit, Index};
+pub use locate::{Located, Locator, SourcePlace, judge};
 pub use outbox::{Bound, MAX_CHUNKS, Outbox};
 pub use rendering::{Render, RenderingId, Renderings};
 pub use router::{

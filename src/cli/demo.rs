@@ -78,6 +78,7 @@ pub fn config(ledgers: Ledgers, traffic: &Traffic, bind: Bind, admin: Bind) -> C
         sources: sources.iter().map(|source| (*source).to_owned()).collect(),
         allowed_origins: Vec::new(),
         tokens_file: None,
+        resume: false,
     };
     let mount = |dialect, path, source: &str| mount_of(dialect, path, &[source]);
     let mounts = vec![

@@ -286,6 +286,7 @@ impl Checks {
             ("limits", "calls_waiting", limits.calls_waiting == 0),
             ("limits", "call_timeout", limits.call_timeout.0.is_zero()),
             ("limits", "call_bytes", limits.call_bytes.0 == 0),
+            ("limits", "replays", limits.replays == 0),
             ("history", "budget", config.history.budget.0 == 0),
             ("journal", "max_age", config.journal.max_age.0.is_zero()),
             ("journal", "max_bytes", config.journal.max_bytes.0 == 0),

@@ -137,7 +137,7 @@ limits:
                  `messages_per_second`, `values_per_session`, `inbound_bytes`, `inbound_total`, `stall`, `outbox`, `send_buffer`, `handshake`, \
                  `handshakes`, `header_bytes`, \
                  `trusted_proxies`, `exempt_loopback`, `outbox_total`, `waiting_changes`, \
-                 `calls_of_session`, `calls`, `calls_waiting`, `call_timeout`, `call_bytes`",
+                 `calls_of_session`, `calls`, `calls_waiting`, `call_timeout`, `call_bytes`, `replays`",
             ),
             (
                 "flow, path: /ws",

@@ -170,6 +170,10 @@ settings! {
         /// The largest answer to a call, after decompression. Default 16MiB: the largest message that the usual
         /// clients take.
         pub call_bytes: Size = Size::mib(16),
+        /// Pieces of the journal, about 1MiB each, that each of `workers` holds at a time for clients whose position is
+        /// older than `history.budget`; who finds no room waits for its turn. Default 16: that many clients at as many
+        /// places come on together, and clients at the same place share a piece.
+        pub replays: u32 = 16,
     }
 }
 
@@ -271,6 +275,9 @@ pub struct Mount {
     /// A file of tokens, one of which a client must have.
     #[serde(default)]
     pub tokens_file: Option<PathBuf>,
+    /// Whether clients may say in their handshake where they go on.
+    #[serde(default)]
+    pub resume: bool,
 }
 
 /// How log lines are written.

@@ -156,6 +156,15 @@ impl Show for Mount {
                 ],
                 self.tokens_file.show(),
             ),
+            entry(
+                "resume",
+                &[
+                    " Whether a client may say in its handshake where it goes on: `?resume=` and a cursor, or `?resume=ledger:` and",
+                    " a number. The answer then names the position in a header `ledgercast-cursor`. Default false: what is kept",
+                    " is read for those who were there before, by the means of their protocol.",
+                ],
+                self.resume.show(),
+            ),
             entry("config", &[], config),
         ])
     }
@@ -194,6 +203,7 @@ pub fn example() -> Config {
         sources: vec!["stellar-main".to_owned()],
         allowed_origins: Vec::new(),
         tokens_file: None,
+        resume: false,
     };
     Config {
         sources: Sources(vec![("stellar-main".to_owned(), SourceConfig { ledger: LedgerConfig::StellarRpc(source) })]),

@@ -26,7 +26,7 @@ pub use table::{DialectConfig, build};
 
 use crate::broker::{StreamEntry, Subscription};
 use crate::config::Config;
-use crate::event::{Family, LedgerRef, SourceNumber};
+use crate::event::{CursorError, Family, LedgerRef, Mark, SourceNumber};
 use crate::server::FileError;
 use crate::source::Coin;
 use bytes::Bytes;
@@ -243,7 +243,7 @@ pub struct Change {
 pub type Answer = Box<dyn FnOnce(&Applied) -> Option<Bytes> + Send>;
 
 /// Where a first subscription begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// With the next ledger.
     Head,
@@ -252,6 +252,83 @@ pub enum Start {
         /// Events before the head, before filtering.
         at_most: u64,
     },
+    /// Where the client says. If that cannot be, the change is not taken ([`Dialect::refused`]).
+    Mark(Mark),
+}
+
+/// Why a client cannot go on where it says. The texts are sent to it, so they repeat nothing of what it wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ResumeError {
+    /// No cursor of ours.
+    #[error(transparent)]
+    Cursor(#[from] CursorError),
+    /// The mount shows no such network.
+    #[error("the cursor is of a network that is not shown here; go on where it came from")]
+    OtherNetwork,
+    /// A number says nothing where several ledgers are shown.
+    #[error("several ledgers are shown here, so that a number names none; send the cursor of an event")]
+    SeveralSources,
+    /// From the future.
+    #[error("ledger {ledger} is not there yet, the newest is {newest}; begin there or without a position")]
+    Ahead {
+        /// The ledger.
+        ledger: u64,
+        /// The newest.
+        newest: u64,
+    },
+    /// A ledger that was replaced, or of a network that began anew.
+    #[error("ledger {ledger} is of another chain, and where the two part is not known; name an earlier ledger")]
+    OtherChain {
+        /// The ledger.
+        ledger: u64,
+    },
+    /// Ledgers are gone, and the dialect has no words for it.
+    #[error("ledgers {from} to {to} are not kept any more")]
+    Gone {
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// Nothing is known of a source yet.
+    #[error("no ledger was read yet; try again in a moment")]
+    NotReady,
+    /// The journal fails.
+    #[error("what is kept cannot be read now; try again in a moment")]
+    Unavailable,
+}
+
+/// How a client goes on where it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Resumed {
+    /// Ledgers between there and the head.
+    pub ledgers: u64,
+    /// Events between there and the head, before filtering.
+    pub events: u64,
+    /// What is gone of them; it goes on with the oldest that is kept.
+    pub lost: Vec<Lost>,
+    /// Where the client was on a chain that no longer counts; it goes on after the last ledger of both.
+    pub parted: Vec<Parted>,
+}
+
+/// Ledgers of a network that are not kept any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// The network.
+    pub network: Arc<str>,
+    /// The first; of that one the client may have had a part.
+    pub from_ledger: u64,
+    /// The last.
+    pub to_ledger: u64,
+}
+
+/// Where a network's chain left the one that a client was on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parted {
+    /// The network.
+    pub network: Arc<str>,
+    /// The last ledger of both.
+    pub last_common_ledger: u64,
 }
 
 /// The point at which a change took effect.
@@ -261,6 +338,8 @@ pub struct Applied {
     pub dropped: u64,
     /// The newest ledger before that point, of the mount's first source.
     pub ledger: Option<Arc<StreamEntry>>,
+    /// How a client goes on that said where.
+    pub resumed: Option<Resumed>,
 }
 
 impl Applied {
@@ -325,6 +404,16 @@ pub trait Dialect: 'static {
     fn still_allowed(&self) -> bool {
         true
     }
+
+    /// Whether it can tell its client of ledgers that are gone, and of a position that is none. If not, the session is
+    /// closed with [`Ending::Gap`] where either comes up.
+    fn tells_of_gaps(&self) -> bool {
+        false
+    }
+
+    /// The first change was not taken, since its client cannot go on where it says; it is as if it had not been asked
+    /// for. Only where [`Dialect::tells_of_gaps`].
+    fn refused(&mut self, _error: ResumeError, _now: Duration, _output: &mut Output) {}
 
     /// Which of the mount's sources it shows, the same as long as it lives; `None`: all.
     fn sources(&self) -> Option<&Arc<[SourceNumber]>> {

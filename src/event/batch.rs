@@ -62,6 +62,13 @@ pub struct LedgerRef {
     pub closed_at: i64,
 }
 
+impl LedgerRef {
+    /// The beginning of its hash, as cursors keep it.
+    pub fn short_hash(&self) -> Option<[u8; 4]> {
+        self.hash.as_ref().map(Hash::short)
+    }
+}
+
 /// Where an event stands in its ledger: transaction, then kind rank, then index among its kind.
 /// All three come from the chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

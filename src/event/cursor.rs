@@ -4,8 +4,9 @@
 //! Inside: a version, then for each source of the mount its network, ledger, place and the first
 //! bytes of the ledger's hash, then a checksum that tells a cut or mistyped cursor from a good one.
 
-use super::Place;
+use super::{LedgerBatch, Place};
 use base64::Engine;
+use base64::display::Base64Display;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use compact_str::CompactString;
 use sha2::{Digest, Sha256};
@@ -20,8 +21,11 @@ const MAX_ENTRIES: usize = 64;
 /// Longest text that is looked at: 64 entries of the longest form.
 const MAX_TEXT: usize = 64 * 400;
 
+/// Bytes of an ordinary cursor of one network.
+const ORDINARY: usize = 64;
+
 /// A position in each source of a mount: everything up to it was delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Cursor {
     /// One entry for each network.
     pub entries: Vec<CursorEntry>,
@@ -38,6 +42,25 @@ pub struct CursorEntry {
     pub place: Place,
     /// The first bytes of the ledger's hash; `None` where the source knows no hashes.
     pub hash: Option<[u8; 4]>,
+}
+
+/// The position after one event, which displays as the text of a [`Cursor`] of that network alone. Events are written
+/// by the thousand, so it makes no cursor first.
+#[derive(Debug, Clone, Copy)]
+pub struct EventCursor<'a> {
+    /// The ledger.
+    pub batch: &'a LedgerBatch,
+    /// Where the event stands in it.
+    pub place: Place,
+}
+
+/// Where a client wants to go on, in its own words: a cursor, or `ledger:` and a number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mark {
+    /// After what the cursor names.
+    After(Cursor),
+    /// With this ledger of the one source.
+    Ledger(u64),
 }
 
 /// Why a text is no cursor.
@@ -59,23 +82,70 @@ impl PartialOrd for CursorEntry {
     }
 }
 
+impl Cursor {
+    /// The longest text of a cursor, bytes.
+    pub const MAX_TEXT: usize = MAX_TEXT;
+
+    /// This position and those of `other`; of one network the later.
+    pub fn and(mut self, other: Cursor) -> Cursor {
+        for entry in other.entries {
+            match self.entries.iter_mut().find(|known| known.network == entry.network) {
+                Some(known) if *known < entry => *known = entry,
+                Some(_) => {}
+                None => self.entries.push(entry),
+            }
+        }
+        self
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut bytes = vec![VERSION, self.entries.len() as u8];
-        for entry in &self.entries {
-            bytes.push(entry.network.len() as u8);
-            bytes.extend_from_slice(entry.network.as_bytes());
-            write_varint(&mut bytes, entry.ledger);
-            write_varint(&mut bytes, entry.place.transaction.into());
-            bytes.push(entry.place.rank);
-            write_varint(&mut bytes, entry.place.sub);
-            bytes.push(u8::from(entry.hash.is_some()));
-            bytes.extend_from_slice(entry.hash.as_ref().map_or(&[], |hash| &hash[..]));
+        let mut bytes = Vec::with_capacity(ORDINARY * self.entries.len());
+        bytes.extend([VERSION, self.entries.len() as u8]);
+        for CursorEntry { network, ledger, place, hash } in &self.entries {
+            write_entry(&mut bytes, network, *ledger, *place, *hash);
         }
-        let checksum = Sha256::digest(&bytes);
-        bytes.extend_from_slice(&checksum[..CHECKSUM]);
-        f.write_str(&URL_SAFE_NO_PAD.encode(bytes))
+        write_text(bytes, f)
     }
+}
+
+impl fmt::Display for EventCursor<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (batch, mut bytes) = (self.batch, Vec::with_capacity(ORDINARY));
+        bytes.extend([VERSION, 1]);
+        write_entry(&mut bytes, &batch.network, batch.ledger.index, self.place, batch.ledger.short_hash());
+        write_text(bytes, f)
+    }
+}
+
+impl FromStr for Mark {
+    type Err = CursorError;
+
+    fn from_str(text: &str) -> Result<Mark, CursorError> {
+        match text.strip_prefix("ledger:") {
+            Some(number) => number.parse().map(Mark::Ledger).map_err(|_| CursorError::Malformed),
+            None => text.parse().map(Mark::After),
+        }
+    }
+}
+
+fn write_entry(bytes: &mut Vec<u8>, network: &str, ledger: u64, place: Place, hash: Option<[u8; 4]>) {
+    bytes.push(network.len() as u8);
+    bytes.extend_from_slice(network.as_bytes());
+    write_varint(bytes, ledger);
+    write_varint(bytes, place.transaction.into());
+    bytes.push(place.rank);
+    write_varint(bytes, place.sub);
+    bytes.push(u8::from(hash.is_some()));
+    bytes.extend_from_slice(hash.as_ref().map_or(&[], |hash| &hash[..]));
+}
+
+/// The text of what was written, with its checksum.
+fn write_text(mut bytes: Vec<u8>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let checksum = Sha256::digest(&bytes);
+    bytes.extend_from_slice(&checksum[..CHECKSUM]);
+    fmt::Display::fmt(&Base64Display::new(&bytes, &URL_SAFE_NO_PAD), f)
 }
 
 impl FromStr for Cursor {
@@ -165,6 +235,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{Hash, LedgerRef};
     use proptest::prelude::*;
 
     fn entry() -> impl Strategy<Value = CursorEntry> {
@@ -182,6 +253,16 @@ mod tests {
             let text = cursor.to_string();
             prop_assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
             prop_assert_eq!(text.parse::<Cursor>(), Ok(cursor));
+        }
+
+        #[test]
+        fn joined_cursors_keep_the_later_of_each_network(a in entry(), b in entry()) {
+            let later = CursorEntry { network: a.network.clone(), ledger: a.ledger.saturating_add(1), ..a.clone() };
+            let b = CursorEntry { network: "elsewhere!".into(), ..b };
+            let one = |entry: &CursorEntry| Cursor { entries: vec![entry.clone()] };
+            let joined = Cursor { entries: vec![later.clone(), b.clone()] };
+            prop_assert_eq!(one(&a).and(one(&later)).and(one(&b)), joined.clone());
+            prop_assert_eq!(one(&later).and(one(&b)).and(one(&a)), joined);
         }
 
         #[test]
@@ -211,6 +292,43 @@ mod tests {
         #[test]
         fn any_text_is_safe(text in "\\PC{0,300}") {
             let _ = text.parse::<Cursor>();
+            let _ = text.parse::<Mark>();
+        }
+    }
+
+    #[test]
+    fn an_event_has_the_cursor_of_its_network() {
+        let mut batch = LedgerBatch {
+            source: 0,
+            network: "stellar-pubnet".into(),
+            epoch: 0,
+            ledger: LedgerRef { index: 63_353_901, hash: None, parent: None, closed_at: 0 },
+            continuity: None,
+            events: Vec::new(),
+            native: None,
+        };
+        let place = Place { transaction: 300, rank: 4, sub: 7 };
+        for hash in [None, Some(Hash([7; 32]))] {
+            batch.ledger.hash = hash;
+            let text = EventCursor { batch: &batch, place }.to_string();
+            let entry = CursorEntry {
+                network: "stellar-pubnet".into(),
+                ledger: 63_353_901,
+                place,
+                hash: hash.map(|hash| hash.short()),
+            };
+            assert_eq!(text, Cursor { entries: vec![entry] }.to_string());
+            assert!(text.len() <= 48, "{text}");
+        }
+    }
+
+    #[test]
+    fn marks() {
+        assert_eq!("ledger:17".parse(), Ok(Mark::Ledger(17)));
+        let cursor = Cursor::default();
+        assert_eq!(cursor.to_string().parse(), Ok(Mark::After(cursor)));
+        for text in ["", "ledger:", "ledger:-1", "ledger:1x", "17", "ledger:18446744073709551616"] {
+            assert_eq!(text.parse::<Mark>(), Err(CursorError::Malformed), "{text}");
         }
     }
 }

@@ -152,6 +152,7 @@ mod tests {
             sources: Vec::new(),
             allowed_origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
             tokens_file: tokens,
+            resume: false,
         }
     }
 

@@ -3,6 +3,8 @@
 
 use super::access::{BEARER, offers_bearer};
 use crate::config::Network;
+use crate::dialect::ResumeError;
+use crate::event::{Cursor, Mark};
 use actix_http::{Method, RequestHead, Response, StatusCode, Version, body::BoxBody, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -59,6 +61,12 @@ pub enum Refusal {
     /// `limits.connections_per_address` are open.
     #[error("too many connections from your address; close some first")]
     ConnectionsPerAddress,
+    /// The mount's settings do not say `resume: true`.
+    #[error("nobody can say here where to go on; the operator allows it by `resume: true`")]
+    NoResume,
+    /// It cannot go on where it says.
+    #[error("resume: {0}")]
+    Resume(ResumeError),
     /// The server is shutting down.
     #[error("shutting down; connect again in a moment")]
     Draining,
@@ -84,6 +92,7 @@ impl Refusal {
             Refusal::NoRequest => "no_request",
             Refusal::Connections => "connections",
             Refusal::ConnectionsPerAddress => "connections_per_address",
+            Refusal::NoResume | Refusal::Resume(_) => "resume",
             Refusal::Draining => "draining",
         }
     }
@@ -92,7 +101,12 @@ impl Refusal {
     pub fn response(self) -> Response<BoxBody> {
         let status = match self {
             Refusal::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Refusal::HttpVersion | Refusal::Connection | Refusal::Key | Refusal::Body => StatusCode::BAD_REQUEST,
+            Refusal::HttpVersion
+            | Refusal::Connection
+            | Refusal::Key
+            | Refusal::Body
+            | Refusal::NoResume
+            | Refusal::Resume(_) => StatusCode::BAD_REQUEST,
             Refusal::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Refusal::Path => StatusCode::NOT_FOUND,
             Refusal::Headers => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
@@ -181,9 +195,27 @@ pub fn check_size(head: &RequestHead, limit: usize) -> Result<(), Refusal> {
     if line + headers > limit { Err(Refusal::Headers) } else { Ok(()) }
 }
 
-/// The answer to a good handshake.
-pub fn accept(head: &RequestHead) -> Response<()> {
+/// The header of a good answer that names where the session begins, on mounts that allow to go on.
+const CURSOR_HEADER: &str = "ledgercast-cursor";
+
+/// Where a client wants to go on, by `?resume=`.
+pub fn mark(head: &RequestHead, allowed: bool) -> Result<Option<Mark>, Refusal> {
+    let mut asked = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("resume="));
+    let Some(text) = asked.next() else { return Ok(None) };
+    if !allowed {
+        return Err(Refusal::NoResume);
+    }
+    // Clients that escape what need not be escaped.
+    let text = text.replacen("%3A", ":", 1).replacen("%3a", ":", 1);
+    text.parse().map(Some).map_err(|error| Refusal::Resume(ResumeError::Cursor(error)))
+}
+
+/// The answer to a good handshake; `cursor` is where the session begins, if that is told.
+pub fn accept(head: &RequestHead, cursor: Option<Cursor>) -> Response<()> {
     let mut response = actix_http::ws::handshake_response(head);
+    if let Some(cursor) = cursor {
+        response.insert_header((CURSOR_HEADER, cursor.to_string()));
+    }
     if offers_bearer(head) {
         response.insert_header((header::SEC_WEBSOCKET_PROTOCOL, BEARER));
     }
@@ -220,6 +252,29 @@ mod tests {
             head.headers.append(HeaderName::from_static("x-forwarded-for"), line);
         }
         head
+    }
+
+    #[test]
+    fn where_to_go_on() {
+        let mark = |query: &str, allowed| {
+            let mut head = RequestHead::default();
+            head.uri = format!("/ws{query}").parse().unwrap();
+            super::mark(&head, allowed)
+        };
+        let malformed = Err(Refusal::Resume(ResumeError::Cursor(crate::event::CursorError::Malformed)));
+        for (query, allowed, expected) in [
+            ("", false, Ok(None)),
+            ("?a=b", true, Ok(None)),
+            ("?xresume=1", true, Ok(None)),
+            ("?token=x&resume=ledger:5", true, Ok(Some(Mark::Ledger(5)))),
+            ("?resume=ledger%3A5", true, Ok(Some(Mark::Ledger(5)))),
+            ("?resume=ledger:5", false, Err(Refusal::NoResume)),
+            ("?resume=", true, malformed.clone()),
+            ("?resume=ledger:x", true, malformed.clone()),
+            ("?resume=AQEB", true, malformed),
+        ] {
+            assert_eq!(mark(query, allowed), expected, "{query}");
+        }
     }
 
     #[test]

@@ -8,9 +8,10 @@ use super::handshake::{self, Refusal};
 use super::metrics::Metrics;
 use super::tls::Certificate;
 use super::{page, plain};
-use crate::broker::{History, MountEntry, Router};
+use crate::broker::{self, History, MountEntry, Position, Router};
 use crate::config::Network;
-use crate::dialect::{Dialect, Entry, HttpReply, Opening};
+use crate::dialect::{Dialect, Entry, HttpReply, Opening, ResumeError};
+use crate::event::Mark;
 use crate::session::{self, Handover, Shared, Socket, Worker};
 use actix::Actor;
 use actix_codec::{Encoder, Framed};
@@ -187,7 +188,8 @@ impl Listener {
         let entry = mount.dialect.open(opening).ok_or(Refusal::Path)?;
         handshake::check(head)?;
         let token = mount.access.judge(head)?;
-        Ok(Judged { mount: mount.clone(), entry, token, place: self.admission.admit(peer)? })
+        let mark = handshake::mark(head, mount.resume)?;
+        Ok(Judged { mount: mount.clone(), entry, token, mark, place: self.admission.admit(peer)? })
     }
 }
 
@@ -196,21 +198,38 @@ struct Judged {
     mount: Arc<MountEntry>,
     entry: Entry,
     token: Option<Box<TokenId>>,
+    mark: Option<Mark>,
+    place: Place,
+}
+
+/// Who has been let in.
+struct Entered {
+    mount: Arc<MountEntry>,
+    dialect: Box<dyn Dialect>,
+    token: Option<Box<TokenId>>,
+    mark: Option<Mark>,
     place: Place,
 }
 
 impl Judged {
-    /// Whether the dialect lets the client in, within this time.
-    async fn enter(
-        self,
-        at_most: Duration,
-    ) -> Result<(Arc<MountEntry>, Box<dyn Dialect>, Option<Box<TokenId>>, Place), Turned> {
-        let entered = match self.entry {
+    /// Whether the dialect lets the client in, within this time, and can go on where it wants to.
+    async fn enter(self, at_most: Duration, history: &History) -> Result<Entered, Turned> {
+        let Judged { mount, entry, token, mark, place } = self;
+        let entered = match entry {
             Entry::Session(dialect) => Ok(dialect),
             Entry::Refused(reply) => Err(reply),
             Entry::Asking(answer) => tokio::time::timeout(at_most, answer).await.map_err(|_| Refusal::Unanswered)?,
         };
-        Ok((self.mount, entered?, self.token, self.place))
+        let dialect = entered?;
+        if let Some(mark) = &mark {
+            let sources = dialect.sources().unwrap_or(&mount.sources);
+            match broker::judge(history, sources, mark) {
+                // It will be, when the session asks for its first events.
+                Ok(()) | Err(ResumeError::NotReady) => {}
+                Err(error) => return Err(Refusal::Resume(error).into()),
+            }
+        }
+        Ok(Entered { mount, dialect, token, mark, place })
     }
 }
 
@@ -284,18 +303,25 @@ async fn upgrade(
     // Answers to requests before this one on the same connection go out first.
     let mut to_write = std::mem::take(&mut parts.write_buf);
     let entered = match listener.judge(&request, peer) {
-        Ok(judged) => judged.enter(listener.handshake_timeout).await,
+        Ok(judged) => judged.enter(listener.handshake_timeout, &worker.shared.history).await,
         Err(refusal) => Err(refusal.into()),
     };
     match entered {
-        Ok((mount, dialect, token, place)) => {
-            encode(&mut parts.codec, handshake::accept(request.head()), BodySize::None, &mut to_write)?;
+        Ok(Entered { mount, dialect, token, mark, place }) => {
+            let cursor = mount.resume.then(|| {
+                let sources = dialect.sources().unwrap_or(&mount.sources);
+                let head = worker.sessions.borrow().head;
+                worker.shared.history.cursor_at(sources, Position::after(head))
+            });
+            let answer = handshake::accept(request.head(), cursor.flatten());
+            encode(&mut parts.codec, answer, BodySize::None, &mut to_write)?;
             let handover = Handover {
                 socket: parts.io.into(),
                 to_write: to_write.freeze(),
                 read: std::mem::take(&mut parts.read_buf).freeze(),
                 peer,
                 token,
+                mark,
                 place: Box::new(place),
             };
             session::spawn(&worker, mount, dialect, handover);

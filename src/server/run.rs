@@ -8,7 +8,7 @@ use super::metrics::Metrics;
 use super::name_thread;
 use super::tls::{Certificate, FileError};
 use crate::broker::{
-    self, Bound, Broker, Drain, Followed, History, MountEntry, Renderings, Revoke, Router, TakeCensus,
+    self, Backlog, Bound, Broker, Drain, Followed, History, MountEntry, Renderings, Revoke, Router, TakeCensus,
 };
 use crate::config::Config;
 use crate::dialect::{self, DialectConfig, Mount, MountContext, MountedSource};
@@ -145,6 +145,7 @@ impl Server {
         let (upstreams, upstream_threads) = upstreams(config, &mounts, &metrics);
         let shared = Arc::new(Shared {
             history,
+            backlog: journal.clone().map(|journal| journal as Arc<dyn Backlog>),
             renderings,
             limits: SessionLimits {
                 inbound: limits.inbound_bytes.bytes(),
@@ -154,6 +155,7 @@ impl Server {
                 waiting_changes: limits.waiting_changes as usize,
                 outboxes: limits.outbox_total.bytes() / workers,
                 inbounds: limits.inbound_total.bytes() / workers,
+                replays: limits.replays as usize,
             },
             mounts: {
                 let mut all: Vec<_> = mounts.iter().flat_map(|mounts| mounts.iter()).collect();
@@ -436,6 +438,7 @@ fn mounts(
                 dialect,
                 sources: mount.sources.iter().filter_map(|name| config.sources.number(name)).collect(),
                 access: Access::load(mount, &key)?,
+                resume: mount.resume,
             }));
             number += 1;
         }

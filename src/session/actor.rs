@@ -3,9 +3,11 @@
 use super::link::Link;
 use super::transport::{SessionContext, Trouble};
 use super::worker::Worker;
-use crate::broker::{MountEntry, Opened, Register, Resume, SessionRef, Wish};
-use crate::dialect::{Action, Applied, Call, CallError, Dialect, Ending, Input, Lane, Output, Reply, frame};
-use crate::event::SourceNumber;
+use crate::broker::{Located, MountEntry, Opened, Register, Resume, SessionRef, Wish};
+use crate::dialect::{
+    Action, Applied, Call, CallError, Dialect, Ending, Input, Lane, Output, Reply, ResumeError, Start, frame,
+};
+use crate::event::{Mark, SourceNumber};
 use crate::server::metrics::Closed;
 use crate::source::CallUpstream;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message, WrapFuture};
@@ -87,6 +89,8 @@ pub struct Session {
     number: SessionRef,
     /// Where the stream was at the handshake; taken by the first registration.
     opened: Option<Opened>,
+    /// Where it begins instead, as its client's handshake said; taken by the first registration, too.
+    mark: Option<Box<Mark>>,
     /// What is with the Broker or the Router.
     changing: Option<Changing>,
     /// What waits for it, with the bytes of the messages that asked for it.
@@ -108,8 +112,9 @@ impl Session {
         dialect: Box<dyn Dialect>,
         number: SessionRef,
         opened: Opened,
+        mark: Option<Mark>,
     ) -> Session {
-        let opened = Some(opened);
+        let (opened, mark) = (Some(opened), mark.map(Box::new));
         Session {
             worker,
             link,
@@ -117,6 +122,7 @@ impl Session {
             dialect,
             number,
             opened,
+            mark,
             changing: None,
             waiting: VecDeque::new(),
             message: 0,
@@ -199,6 +205,10 @@ impl Session {
     fn ask_for(&mut self, input: Input<'_>, word: Option<&'static str>, lag: u64, ctx: &mut SessionContext) -> bool {
         let mut output = Output::default();
         self.dialect.handle(input, self.link.opened.elapsed(), &mut output);
+        self.carry_out(output, word, lag, ctx)
+    }
+
+    fn carry_out(&mut self, output: Output, word: Option<&'static str>, lag: u64, ctx: &mut SessionContext) -> bool {
         if let Some(kind) = output.protocol_error {
             let dialect = self.mount.dialect.manners().name;
             self.worker.shared.metrics.protocol_error(dialect, kind, self.number);
@@ -236,7 +246,7 @@ impl Session {
         let waiting = self.waiting.iter().filter(|(turn, _)| matches!(turn, Turn::Wish(_))).count();
         if self.changing.is_none() {
             self.count_unapplied(self.message);
-            self.ask_broker(wish, self.message);
+            self.ask_broker(wish, self.message, ctx);
         } else if waiting < self.worker.shared.limits.waiting_changes {
             self.count_unapplied(self.message);
             self.waiting.push_back((Turn::Wish(wish), self.message));
@@ -267,18 +277,58 @@ impl Session {
         self.dialect.sources().unwrap_or(&self.mount.sources)
     }
 
-    fn ask_broker(&mut self, wish: Wish, bytes: usize) {
+    fn ask_broker(&mut self, wish: Wish, bytes: usize, ctx: &mut SessionContext) {
         self.changing = Some(Changing { bytes, hold: matches!(wish, Wish::Hold) });
-        self.worker.shared.broker.do_send(Register {
-            session: self.number,
-            sources: self.sources().clone(),
-            opened: self.opened.take(),
-            wish,
-        });
+        let mark = match wish.start() {
+            // It has its place.
+            _ if self.opened.is_none() => None,
+            Start::Mark(mark) => Some(mark.clone()),
+            Start::Head | Start::Opened { .. } => self.mark.take().map(|mark| *mark),
+        };
+        match mark {
+            None => self.register(wish, None),
+            Some(mark) => {
+                let locating = self.worker.locator().locate(self.sources().clone(), mark);
+                ctx.spawn(locating.into_actor(self).map(|located, session, ctx| match located {
+                    Ok(located) => session.go_on(wish, located, ctx),
+                    Err(error) => session.refused(error, ctx),
+                }));
+            }
+        }
+    }
+
+    fn register(&mut self, wish: Wish, located: Option<Box<Located>>) {
+        let (sources, opened) = (self.sources().clone(), self.opened.take());
+        let register = Register { session: self.number, sources, opened, located, wish };
+        self.worker.shared.broker.do_send(register);
+    }
+
+    /// The place where its client wants to go on was found.
+    fn go_on(&mut self, wish: Wish, located: Located, ctx: &mut SessionContext) {
+        match located.break_before().filter(|_| !self.dialect.tells_of_gaps()) {
+            None => self.register(wish, Some(Box::new(located))),
+            Some(error) => self.refused(error, ctx),
+        }
+    }
+
+    /// Its client cannot go on where it wants to: nothing has changed, if the dialect can say so.
+    fn refused(&mut self, error: ResumeError, ctx: &mut SessionContext) {
+        log::debug!(session:% = self.number, error:%; "a client cannot go on where it was");
+        if let Some(Changing { bytes, .. }) = self.changing.take() {
+            self.link.unapplied.set(self.link.unapplied.get() - bytes);
+        }
+        if self.dialect.tells_of_gaps() {
+            let mut output = Output::default();
+            self.dialect.refused(error, self.link.opened.elapsed(), &mut output);
+            self.carry_out(output, None, 0, ctx);
+            self.next_turns(ctx);
+        } else {
+            self.end(End { ending: Ending::Gap, reason: "resume", lag: 0 }, ctx);
+        }
     }
 
     /// What waited, as far as it may go now.
-    fn next_turns(&mut self) {
+    fn next_turns(&mut self, ctx: &mut SessionContext) {
         while self.changing.as_ref().is_none_or(|changing| changing.hold) {
             // Wishes go one at a time.
             if self.changing.is_some() && !matches!(self.waiting.front(), Some((Turn::Answer(_), _))) {
@@ -286,7 +336,7 @@ impl Session {
             }
             match self.waiting.pop_front() {
                 // Its bytes are counted already, until it has taken effect.
-                Some((Turn::Wish(wish), bytes)) => self.ask_broker(wish, bytes),
+                Some((Turn::Wish(wish), bytes)) => self.ask_broker(wish, bytes, ctx),
                 Some((Turn::Answer(frame), bytes)) => {
                     self.link.unapplied.set(self.link.unapplied.get() - bytes);
                     self.link.push_answer(frame, &self.worker);
@@ -402,7 +452,7 @@ impl Handler<ChangeApplied> for Session {
             self.link.unapplied.set(self.link.unapplied.get() - bytes);
         }
         // What was asked for before comes before what the dialect asks for now.
-        self.next_turns();
+        self.next_turns(ctx);
         self.ask(Input::Applied, ctx);
     }
 }

@@ -12,6 +12,7 @@ use super::transport::{self, ActorOutput};
 use super::worker::Worker;
 use crate::broker::{MountEntry, SessionRef};
 use crate::dialect::{Dialect, Oversize};
+use crate::event::Mark;
 use crate::server::access::TokenId;
 use bytes::Bytes;
 use std::future::Future;
@@ -53,6 +54,8 @@ pub struct Handover {
     pub peer: IpAddr,
     /// The access token that let it in.
     pub token: Option<Box<TokenId>>,
+    /// Where it goes on.
+    pub mark: Option<Mark>,
     /// Released when the connection is over.
     pub place: Box<dyn std::any::Any>,
 }
@@ -72,7 +75,7 @@ pub fn spawn(worker: &Rc<Worker>, mount: Arc<MountEntry>, dialect: Box<dyn Diale
     };
     worker.shared.metrics.session_opened(manners.name, number, &link.peer);
     let limit = Limit { max_message: mount.dialect.max_message(), discard_up_to };
-    let session = Session::new(worker.clone(), link.clone(), mount, dialect, number, opened);
+    let session = Session::new(worker.clone(), link.clone(), mount, dialect, number, opened, handover.mark);
     let mut connection = Connection {
         worker: worker.clone(),
         actor: Some(transport::start(session, link.clone())),

@@ -1,7 +1,7 @@
 //! What all sessions of one worker thread share.
 
 use super::Waiting;
-use crate::broker::{Bound, Broker, History, Renderings, Resume, Router, Sessions};
+use crate::broker::{Backlog, Bound, Broker, History, Locator, Renderings, Resume, Router, Sessions};
 use crate::server::metrics::Metrics;
 use crate::source::UpstreamActor;
 use actix::Addr;
@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Bytes of one read of a socket; one buffer for each thread.
 const READ_BUFFER: usize = 16 << 10;
@@ -31,12 +32,16 @@ pub struct SessionLimits {
     pub outboxes: usize,
     /// Bytes of messages under way that all clients of one thread may have.
     pub inbounds: usize,
+    /// Chunks of the backlog that one thread holds at a time.
+    pub replays: usize,
 }
 
 /// What all threads share.
 pub struct Shared {
     /// Recent ledgers.
     pub history: Arc<History>,
+    /// What history no longer holds, if it is kept.
+    pub backlog: Option<Arc<dyn Backlog>>,
     /// Every rendering.
     pub renderings: Renderings,
     /// The limits.
@@ -62,6 +67,7 @@ impl Shared {
         let (outbox, stall) = (Bound::of(256 << 10), Duration::from_secs(10));
         Shared {
             history,
+            backlog: None,
             renderings: Renderings::default(),
             limits: SessionLimits {
                 outbox,
@@ -71,6 +77,7 @@ impl Shared {
                 waiting_changes: 16,
                 outboxes: 64 << 20,
                 inbounds: 64 << 20,
+                replays: 4,
             },
             broker,
             mounts: Vec::new(),
@@ -99,6 +106,8 @@ pub struct Worker {
     /// Bytes of messages that have begun and not ended, of all connections.
     pub under_way: Waiting,
     pub(super) read_buffer: RefCell<Box<[u8]>>,
+    /// Sessions that may ask the backlog at a time where their clients were.
+    locating: Arc<Semaphore>,
     router: OnceCell<Addr<Router>>,
 }
 
@@ -156,6 +165,7 @@ impl Worker {
         let by_mount = shared.mounts.iter().map(|_| MountCounters::default()).collect();
         let waiting = Waiting::new(shared.limits.outboxes);
         let under_way = Waiting::new(shared.limits.inbounds);
+        let locating = Arc::new(Semaphore::new(shared.limits.replays));
         Worker {
             shared,
             number,
@@ -165,6 +175,7 @@ impl Worker {
             waiting,
             under_way,
             read_buffer: RefCell::new(vec![0; READ_BUFFER].into()),
+            locating,
             router: OnceCell::new(),
         }
     }
@@ -186,6 +197,12 @@ impl Worker {
         }
         let sessions = self.sessions.borrow();
         metrics.worker(self.number.into(), sessions.lags(), self.waiting.bytes(), self.under_way.bytes());
+    }
+
+    /// What finds the places that clients name.
+    pub fn locator(&self) -> Locator {
+        let Shared { history, backlog, .. } = &*self.shared;
+        Locator { history: history.clone(), backlog: backlog.clone(), at_once: self.locating.clone() }
     }
 
     /// Tells the Router that a held session may go on.

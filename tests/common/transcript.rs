@@ -19,6 +19,9 @@
 //! <-- nothing                            … nothing more
 //! ~ 10s                                  bare only: time passes
 //! !applied dropped=3                     bare only: … and 3 events are no longer there
+//! !resumed 3 120                         bare only: … where its client was, 3 ledgers and 120 events ago
+//! !resumed gap network 5 9               bare only: … after ledgers that are gone; or `reorg network 7`
+//! !refused other_network                 bare only: nobody can go on there: several_sources, ahead, other_chain …
 //! !too_many_changes                      bare only: a change was not taken
 //! !too_big 70000                         bare only: a message of so many bytes was discarded
 //! !ending too_slow                       bare only: shutdown, too_slow, gap, dead, too_many_messages, revoked
@@ -38,7 +41,7 @@
 //! socket. At its end nothing more may come.
 
 use ledgercast::config::units::Time;
-use ledgercast::dialect::{CallError, Ending};
+use ledgercast::dialect::{CallError, Ending, Lost, Parted, ResumeError, Resumed};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -82,6 +85,8 @@ pub enum Received {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Happening {
     Applied { dropped: u64 },
+    Resumed(Resumed),
+    Refused(ResumeError),
     Passed(Duration),
     TooManyChanges,
     TooBig { size: u64 },
@@ -124,6 +129,24 @@ enum Step {
     ExpectJson(Value),
     Expect(Received),
     ExpectNothing,
+}
+
+/// `3 120`, `gap network 5 9` or `reorg network 7`.
+fn resumed(text: &str) -> Option<Resumed> {
+    let words: Vec<&str> = text.split(' ').collect();
+    let number = |text: &str| text.parse().ok();
+    Some(match words[..] {
+        ["gap", network, from, to] => {
+            let lost = Lost { network: network.into(), from_ledger: number(from)?, to_ledger: number(to)? };
+            Resumed { lost: vec![lost], ..Resumed::default() }
+        }
+        ["reorg", network, last] => {
+            let parted = Parted { network: network.into(), last_common_ledger: number(last)? };
+            Resumed { parted: vec![parted], ..Resumed::default() }
+        }
+        [ledgers, events] => Resumed { ledgers: number(ledgers)?, events: number(events)?, ..Resumed::default() },
+        _ => return None,
+    })
 }
 
 impl Transcript {
@@ -211,6 +234,17 @@ impl Transcript {
                 let dropped = rest.strip_prefix("dropped=").and_then(|count| count.parse().ok());
                 Step::Happen(Happening::Applied { dropped: dropped.ok_or("write !applied dropped=3")? })
             }
+            "!resumed" => {
+                Step::Happen(Happening::Resumed(resumed(rest).ok_or("write !resumed 3 120, gap … or reorg …")?))
+            }
+            "!refused" => Step::Happen(Happening::Refused(match rest {
+                "other_network" => ResumeError::OtherNetwork,
+                "several_sources" => ResumeError::SeveralSources,
+                "ahead" => ResumeError::Ahead { ledger: 17, newest: 9 },
+                "other_chain" => ResumeError::OtherChain { ledger: 17 },
+                "unavailable" => ResumeError::Unavailable,
+                other => return Err(format!("`{other}` is no refusal")),
+            })),
             "!too_many_changes" => Step::Happen(Happening::TooManyChanges),
             "!too_big" => Step::Happen(Happening::TooBig { size: number(rest)? }),
             "!ledger" => Step::Happen(Happening::Ledger { index: number(rest)? }),

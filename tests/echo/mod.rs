@@ -72,6 +72,7 @@ fn config(bind: SocketAddr) -> Config {
         sources: Vec::new(),
         allowed_origins: Vec::new(),
         tokens_file: None,
+        resume: false,
     };
     config.listeners = vec![Listener { bind: Bind(bind), mounts: vec![mount], ..Listener::default() }];
     config.admin.bind = Bind(SocketAddr::from(([127, 0, 0, 1], 0)));

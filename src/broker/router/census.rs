@@ -164,6 +164,11 @@ impl Router {
         }
     }
 
+    /// Whether what is kept behind history has all that a session needs.
+    fn replay_reaches(&self, slot: &Slot) -> bool {
+        slot.lag.as_ref().is_some_and(|lag| self.replay.reaches(lag.sources(&slot.sources), lag.at))
+    }
+
     fn report(&self, at: u32, slot: &Slot, head: u64) -> SessionReport {
         let (link, now) = (&slot.link, self.worker.clock.get());
         let session = SessionRef { router: self.worker.number, slot: at, number: slot.number };
@@ -178,7 +183,7 @@ impl Router {
             registered: slot.subscription.is_some(),
             lag_ledgers: slot.ledgers_behind(head),
             lag_events: behind.map_or(0, |behind| behind.events),
-            history_reaches: behind.is_none_or(|behind| behind.reached),
+            history_reaches: behind.is_none_or(|behind| behind.reached) || self.replay_reaches(slot),
             waiting_bytes: link.waiting(),
             stalled_seconds: link.stalled_for(now),
             silent_seconds: link.silent_for(now),
@@ -223,6 +228,7 @@ mod tests {
             dialect: Arc::new(dialect),
             sources: Arc::new([0]),
             access: Default::default(),
+            resume: false,
         };
         let mount = Arc::new(mount);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,8 +1,9 @@
-//! Feeds lagging sessions from history, in bounded steps, round robin, until they are at the head.
+//! Feeds lagging sessions from history, and behind it from the backlog, in bounded steps, round robin, until they are
+//! at the head.
 
 use super::fan_out::copies;
 use super::sessions::Sessions;
-use super::{Granted, Router};
+use super::{Granted, Router, SessionRef};
 use crate::broker::history::{Begin, Position, Read};
 use crate::broker::{Clause, StreamEntry, Subscription};
 use crate::dialect::Ending;
@@ -19,13 +20,20 @@ use std::time::{Duration, Instant};
 const TURN_EVENTS: usize = 2_000;
 const TURN_TIME: Duration = Duration::from_millis(1);
 
+/// The time of a turn in which somebody reads from the backlog, and the bytes that are rendered for such a session at
+/// once: a replay may go on for minutes, and a ledger that closes meanwhile must hardly wait for it.
+const REPLAY_TIME: Duration = Duration::from_micros(200);
+const REPLAY_BYTES: usize = 64 << 10;
+
 /// What was read and matched in this turn, so that history is asked once for each ledger, and
 /// sessions at the same ledger with equal clauses are matched once: a crowd that reconnects is one
 /// reader. Emptied after the turn: a lagging reader holds no ledger between its steps.
 #[derive(Default)]
 pub struct Memo {
-    read: HashMap<(Arc<[SourceNumber]>, Position), Read>,
+    read: HashMap<(Arc<[SourceNumber]>, Position, u64), Read>,
     wanted: HashMap<MatchKey, Rc<[Wanted]>>,
+    /// Somebody reads from the backlog.
+    replays: bool,
 }
 
 /// A ledger's sequence and the clauses it was held against.
@@ -35,6 +43,12 @@ impl Memo {
     fn clear(&mut self) {
         self.read.clear();
         self.wanted.clear();
+        self.replays = false;
+    }
+
+    /// Whether the turn that began then is over.
+    fn is_over(&self, started: Instant) -> bool {
+        started.elapsed() >= if self.replays { REPLAY_TIME } else { TURN_TIME }
     }
 }
 
@@ -69,7 +83,7 @@ impl Router {
         let mut waiting = Vec::new();
         // Each at most once, so that nobody takes the turn of another.
         for _ in 0..sessions.hungry_count() {
-            if left == 0 || started.elapsed() >= TURN_TIME {
+            if left == 0 || self.memo.is_over(started) {
                 break;
             }
             let Some(slot) = sessions.next_hungry() else { break };
@@ -82,6 +96,11 @@ impl Router {
             sessions.make_hungry(slot);
         }
         self.memo.clear();
+        if sessions.hungry_count() == 0 {
+            self.replay.all_served();
+        }
+        drop(sessions);
+        self.start_waiting();
     }
 
     fn feed(&mut self, sessions: &mut Sessions, slot: u32, worker: &Worker, left: &mut usize, started: Instant) -> Fed {
@@ -101,22 +120,35 @@ impl Router {
             if at.is_boundary()
                 && let Some(wish) = lag.pending.take()
             {
-                match sessions.grant(worker, slot, wish, Begin { at, dropped: 0 }) {
+                match sessions.grant(worker, slot, wish, Begin::at(at)) {
                     Granted::Subscribed => continue,
                     Granted::Held => return Fed::Enough,
                 }
             }
-            let head = self.head;
-            let read = self.memo.read.entry((found.sources.clone(), at));
-            let read = read.or_insert_with_key(|(sources, at)| history.read(sources, *at, head)).clone();
+            let (sources, up_to) = (lag.sources(&found.sources).clone(), lag.up_to(self.head));
+            let read = self.memo.read.entry((sources.clone(), at, up_to));
+            let read = read.or_insert_with_key(|(sources, at, up_to)| history.read(sources, *at, *up_to)).clone();
+            let replays = matches!(read, Read::Gone);
+            self.memo.replays |= replays;
+            let read = match read {
+                Read::Gone => self.replay.read(&sources, at, up_to, worker.clock.get()),
+                read => Some(read),
+            };
             let (entry, from) = match read {
-                Read::Entry(entry, from) => (entry, from),
-                Read::Newest if self.job.is_some() => return Fed::AtHead,
-                Read::Newest => {
+                Some(Read::Entry(entry, from)) => (entry, from),
+                Some(Read::Newest) if lag.begin_next() => continue,
+                Some(Read::Newest) if self.job.is_some() => return Fed::AtHead,
+                Some(Read::Newest) => {
                     found.lag = None;
                     return Fed::Enough;
                 }
-                Read::Gone => {
+                Some(Read::Gone) | None if self.replay.reaches(&sources, at) => {
+                    lag.parked = true;
+                    let session = SessionRef { router: worker.number, slot, number: found.number };
+                    self.replay.ask(session, &sources, at);
+                    return Fed::Enough;
+                }
+                Some(Read::Gone) | None => {
                     let behind = at.ledgers_behind(self.head);
                     sessions.end(slot, Ending::TooSlow, behind);
                     return Fed::Enough;
@@ -144,7 +176,8 @@ impl Router {
             };
             let announced = announcement.is_some();
             // More than the outbox may hold would not be taken anyway, and need not be rendered yet.
-            let (cap, mut bytes) = (worker.shared.limits.outbox.cap, 0);
+            let cap = worker.shared.limits.outbox.cap;
+            let (cap, mut bytes) = (if replays { cap.min(REPLAY_BYTES) } else { cap }, 0);
             let fits = |frame: &Bytes| {
                 let fits = bytes <= cap;
                 bytes += frame.len();
@@ -166,7 +199,7 @@ impl Router {
                 // No room, in this outbox or in all together: bytes wait, or the socket wakes its task.
                 return Fed::Enough;
             }
-            if started.elapsed() >= TURN_TIME {
+            if self.memo.is_over(started) {
                 return Fed::More;
             }
         }

@@ -1,7 +1,7 @@
 //! The Broker's arm in one worker thread: takes ledgers to the sessions that live there.
 //!
 //! In: heads and changes from the Broker, in one order; hungry sessions from their connection
-//! tasks. Out: bytes in outboxes, and [`Advanced`] when a head has been worked up to.
+//! tasks; chunks of the backlog. Out: bytes in outboxes, and [`Advanced`] when a head has been worked up to.
 //!
 //! Work goes in slices: 512 sessions of the ledger under way, then a share for lagging sessions,
 //! then the thread's other tasks. A change is applied between two ledgers only.
@@ -11,6 +11,7 @@ mod crowd;
 mod drain;
 mod fan_out;
 mod feed;
+mod replay;
 mod revoke;
 mod sessions;
 mod tick;
@@ -29,6 +30,7 @@ use crate::session::{ChangeApplied, End, Held, Worker};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message};
 use fan_out::Job;
 use feed::Memo;
+use replay::Replay;
 use sessions::{Lag, Slot};
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -88,6 +90,8 @@ pub struct Router {
     changes: VecDeque<Apply>,
     job: Option<Job>,
     memo: Memo,
+    /// What is read from behind history.
+    replay: Replay,
     /// A further slice is on its way.
     scheduled: bool,
     /// For so many seconds the outboxes have been crowded.
@@ -99,6 +103,7 @@ pub struct Router {
 impl Router {
     /// The Router of a worker.
     pub fn new(worker: Rc<Worker>) -> Router {
+        let replay = Replay::new(worker.shared.backlog.clone(), worker.shared.limits.replays);
         Router {
             worker,
             head: 0,
@@ -107,6 +112,7 @@ impl Router {
             changes: VecDeque::new(),
             job: None,
             memo: Memo::default(),
+            replay,
             scheduled: false,
             crowded: 0,
             senders_wait: false,
@@ -202,15 +208,22 @@ impl Router {
             return;
         }
         match &mut slot.lag {
+            // It was held where its client had been, and subscribes only now.
+            Some(lag) if apply.begin.is_none() && slot.subscription.is_none() => {
+                let at = lag.at;
+                sessions.grant(&self.worker, apply.session.slot, apply.wish, Begin::at(at));
+                sessions.make_hungry(apply.session.slot);
+            }
             Some(lag) if apply.begin.is_none() => lag.pending = Some(apply.wish),
             _ => {
                 let head = Position::after(self.head);
-                let begin = apply.begin.unwrap_or(Begin { at: head, dropped: 0 });
+                let begin = apply.begin.unwrap_or_else(|| Begin::at(head));
+                let lag = Lag::from(&begin, &slot.sources);
                 if sessions.grant(&self.worker, apply.session.slot, apply.wish, begin) == Granted::Held {
                     return;
                 }
-                if begin.at < head {
-                    sessions.lag(apply.session.slot, Lag::new(begin.at));
+                if lag.at < head {
+                    sessions.lag(apply.session.slot, lag);
                     sessions.make_hungry(apply.session.slot);
                 }
             }
@@ -236,10 +249,12 @@ impl Sessions {
                 Granted::Subscribed
             }
             Wish::Hold => {
-                self.lag(slot, Lag { held: true, ..Lag::new(begin.at) });
-                if let Some(entry) = self.slot(slot)
-                    && let Some(session) = &entry.session
-                {
+                let Some(entry) = self.slot(slot) else { return Granted::Held };
+                match &mut entry.lag {
+                    Some(lag) => lag.held = true,
+                    None => entry.lag = Some(Box::new(Lag { held: true, ..Lag::from(&begin, &entry.sources) })),
+                }
+                if let Some(session) = &entry.session {
                     session.do_send(Held(applied(entry, worker, begin)));
                 }
                 Granted::Held
@@ -285,8 +300,9 @@ fn cost(wish: &Wish) -> usize {
 /// What a dialect is told of the point at which its wish took effect.
 fn applied(slot: &Slot, worker: &Worker, begin: Begin) -> Applied {
     let first = slot.sources.first();
-    let ledger = first.and_then(|first| worker.shared.history.ledger_at(*first, begin.at));
-    Applied { dropped: begin.dropped, ledger }
+    let (told, before) = begin.resumed.map(|resumed| (resumed.told, resumed.ledger)).unzip();
+    let in_memory = || first.and_then(|first| worker.shared.history.ledger_at(*first, begin.at));
+    Applied { dropped: begin.dropped, ledger: before.flatten().or_else(in_memory), resumed: told }
 }
 
 /// Runs `work` outside of tokio's co-operative budget: within it, writes to sockets would begin to
@@ -319,6 +335,7 @@ impl Actor for Router {
         self.head = history.head();
         let events = history.events_before(Position::after(self.head));
         self.worker.sessions.borrow_mut().skip_to(self.head, events);
+        self.replay.set_router(ctx.address());
         self.worker.set_router(ctx.address());
         self.worker.shared.broker.do_send(Join { router: ctx.address(), number: self.worker.number });
         ctx.run_interval(std::time::Duration::from_secs(1), |router, _| router.tick());
@@ -356,10 +373,10 @@ impl Handler<Resume> for Router {
             Some(subscription) => {
                 let answer: Answer = Box::new(|_| Some(release.answer));
                 let change = Change { subscription, start: Start::Head, answer };
-                sessions.subscribe(&worker, session.slot, change, Begin { at, dropped: 0 });
+                sessions.subscribe(&worker, session.slot, change, Begin::at(at));
             }
             None => {
-                if slot.subscription.is_none() {
+                if slot.subscription.is_none() && !lag.resumed {
                     // It never had a place in the stream.
                     slot.lag = None;
                 }

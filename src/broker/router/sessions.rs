@@ -1,6 +1,6 @@
 //! The sessions of one thread: their slots, and what finds those that want an event.
 
-use crate::broker::history::{Opened, Position};
+use crate::broker::history::{Begin, Opened, Position};
 use crate::broker::index::Index;
 use crate::broker::{Clause, RenderingId, StreamEntry, Subscription, Wish};
 use crate::dialect::Mount;
@@ -45,6 +45,8 @@ pub struct MountEntry {
     pub sources: Arc<[SourceNumber]>,
     /// Who may connect.
     pub access: Access,
+    /// Whether clients may say in their handshake where they go on.
+    pub resume: bool,
 }
 
 /// One connection's place in its thread.
@@ -85,11 +87,62 @@ pub struct Lag {
     pub pending: Option<Wish>,
     /// Not fed until its session says so.
     pub held: bool,
+    /// Not fed until a chunk of the backlog has come.
+    pub parked: bool,
+    /// Its client was there before: it keeps the position even while it has no subscription.
+    pub resumed: bool,
+    /// Sources that begin later than the others.
+    pub later: Option<Box<Later>>,
+}
+
+/// A session whose sources begin at different positions, for a client that had more of one than of another.
+pub struct Later {
+    /// The sources that have begun.
+    pub begun: Arc<[SourceNumber]>,
+    /// The others, the next last.
+    waiting: Vec<(Position, SourceNumber)>,
 }
 
 impl Lag {
     pub fn new(at: Position) -> Lag {
-        Lag { at, announced: false, pending: None, held: false }
+        Lag { at, announced: false, pending: None, held: false, parked: false, resumed: false, later: None }
+    }
+
+    /// Of a session of these sources.
+    pub fn from(begin: &Begin, sources: &[SourceNumber]) -> Lag {
+        let Some(resumed) = &begin.resumed else { return Lag::new(begin.at) };
+        let waiting = resumed.later.clone();
+        let has_begun = |source: &SourceNumber| waiting.iter().all(|(_, waits)| waits != source);
+        let begun = sources.iter().copied().filter(has_begun).collect();
+        let later = (!waiting.is_empty()).then(|| Box::new(Later { begun, waiting }));
+        Lag { resumed: true, announced: resumed.anew, later, ..Lag::new(begin.at) }
+    }
+
+    /// The sources that it reads now, of all that its session shows.
+    pub fn sources<'a>(&'a self, all: &'a Arc<[SourceNumber]>) -> &'a Arc<[SourceNumber]> {
+        self.later.as_ref().map_or(all, |later| &later.begun)
+    }
+
+    /// How far it may read before another source begins.
+    pub fn up_to(&self, head: u64) -> u64 {
+        let next = self.later.as_ref().and_then(|later| later.waiting.last());
+        next.map_or(head, |(at, _)| at.read_through().min(head))
+    }
+
+    /// Everything before the beginning of the next source was read: it begins. False where there is none.
+    pub fn begin_next(&mut self) -> bool {
+        let Some(later) = &mut self.later else { return false };
+        let Some((at, _)) = later.waiting.last().copied() else { return false };
+        self.at = self.at.max(at);
+        let mut begun = later.begun.to_vec();
+        while let Some((_, source)) = later.waiting.pop_if(|(next, _)| *next <= at) {
+            begun.push(source);
+        }
+        later.begun = begun.into();
+        if later.waiting.is_empty() {
+            self.later = None;
+        }
+        true
     }
 }
 
@@ -322,7 +375,7 @@ impl Sessions {
     /// Queues a lagging session that can take more. True if it is the first in the queue.
     pub fn make_hungry(&mut self, slot: u32) -> bool {
         let Some(entry) = self.slots.get_mut(slot as usize) else { return false };
-        if entry.lag.is_none() || entry.hungry || entry.ending {
+        if entry.lag.as_ref().is_none_or(|lag| lag.parked) || entry.hungry || entry.ending {
             return false;
         }
         entry.hungry = true;

@@ -1,10 +1,11 @@
 use super::*;
 use crate::broker::testing::batch;
-use crate::broker::{Append, Broker, Clause, History, Register, RenderingId, Subscription, Wish};
+use crate::broker::{Append, Broker, Clause, History, Located, Register, RenderingId, SourcePlace, Subscription, Wish};
 use crate::dialect::Start;
 use crate::server::metrics::Metrics;
 use crate::session::Shared;
 use actix::Addr;
+use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,7 @@ fn register(broker: &Addr<Broker>) {
         session: SessionRef { router: 0, slot: 7, number: 7 },
         sources: Arc::new([0]),
         opened: None,
+        located: None,
         wish: Wish::Change(Change {
             subscription: Subscription {
                 clauses: Arc::from(Vec::<Clause>::new()),
@@ -69,5 +71,64 @@ async fn a_change_past_an_unanswered_head_does_not_end_the_stream() {
             assert!(patience > 0, "stopped at {} of 43, moment {moment}", head());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
+    }
+}
+
+proptest! {
+    /// Wherever a client was in each source: it reads what came after, and nothing else, in the order of the stream.
+    #[test]
+    fn each_source_goes_on_where_it_was(
+        ledgers in proptest::collection::vec((0u16..3, 0u32..5), 1..40),
+        places in proptest::collection::vec(proptest::option::of((0usize..40, 0u32..6)), 3),
+        sources in proptest::sample::subsequence(vec![0u16, 1, 2], 1..=3),
+    ) {
+        let history = History::new(3, 0, 1 << 30);
+        // (sequence, event) of each source's events.
+        let mut all: Vec<(u16, u64, u32)> = Vec::new();
+        let mut entries = Vec::new();
+        for (at, (source, events)) in ledgers.iter().enumerate() {
+            let entry = history.append(batch(*source, at as u64 + 1, *events), Instant::now()).unwrap();
+            all.extend((0..*events).map(|event| (*source, entry.sequence, event)));
+            entries.push(entry);
+        }
+        let place = |source: u16| {
+            let (at, event) = places[usize::from(source)]?;
+            let of_it: Vec<_> = entries.iter().filter(|entry| entry.batch.source == source).collect();
+            let entry = of_it.get(at % of_it.len().max(1))?;
+            let event = event.min(entry.len());
+            let inside = Position { sequence: entry.sequence, event };
+            let at = if event == entry.len() { Position::after(entry.sequence) } else { inside };
+            let events = entry.first_event + u64::from(event);
+            Some(SourcePlace { at, events, next_ledger: entry.batch.ledger.index })
+        };
+        let located = Located { places: sources.iter().map(|source| place(*source)).collect(), ..Located::default() };
+        let head = Position::after(history.head());
+        let expected: Vec<_> = all
+            .iter()
+            .filter(|(source, ..)| sources.contains(source))
+            .filter(|(source, sequence, event)| {
+                let begins = place(*source).map_or(head, |place| place.at);
+                Position { sequence: *sequence, event: *event } >= begins
+            })
+            .copied()
+            .collect();
+        let begin = history.begin_at(&sources, located);
+        prop_assert_eq!(begin.resumed.as_ref().unwrap().told.events, expected.len() as u64);
+        let sources: Arc<[u16]> = sources.into();
+        let mut lag = Lag::from(&begin, &sources);
+        let mut read = Vec::new();
+        loop {
+            match history.read(lag.sources(&sources), lag.at, lag.up_to(history.head())) {
+                Read::Entry(entry, from) => {
+                    read.extend((from..entry.len()).map(|event| (entry.batch.source, entry.sequence, event)));
+                    lag.at = Position::after(entry.sequence);
+                }
+                Read::Newest if lag.begin_next() => {}
+                Read::Newest => break,
+                Read::Gone => prop_assert!(false, "everything is kept"),
+            }
+        }
+        prop_assert_eq!(read, expected);
+        prop_assert!(lag.later.is_none());
     }
 }

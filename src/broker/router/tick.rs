@@ -47,6 +47,7 @@ impl Router {
             }
             self.relieve(&mut sessions, &worker);
             self.refuse_messages(&mut sessions, &worker);
+            self.replay.let_go(worker.clock.get());
         });
         worker.hand_over_counts();
     }
@@ -121,6 +122,7 @@ mod tests {
             dialect: Arc::new(dialect),
             sources: Arc::new([0]),
             access: Default::default(),
+            resume: false,
         };
         let mut sessions = worker.sessions.borrow_mut();
         let (session, _) = sessions.open(0, link.clone(), Arc::new(mount), Arc::new([0]));

@@ -14,7 +14,9 @@
 //!   `error`, at most one a second;
 //! * of a message only what its filters need is kept, and how much that can be is bounded;
 //! * every break in the row of ledgers is told (`gap`, `reset`, `reorg`), whatever the filters;
-//! * where a mount has several sources, every event names its network.
+//! * where a mount has several sources, every event names its network;
+//! * the `cursor` of an event says that its client has everything of its network up to it: with the last of each
+//!   network a later session goes on after them, or is told what is gone.
 
 #[cfg(test)]
 mod on_evm;
@@ -54,6 +56,9 @@ settings! {
         /// Answer a later `register` with `registered`, which marks where the new filters begin. Default true:
         /// clients branch on `type` and lose nothing. With false there is no answer, as in the original.
         pub confirm_updates: bool = true,
+        /// Give every event a `cursor`, with which a client that comes back goes on after it. Default true. With false
+        /// events are some 60 bytes shorter, and only numbers of ledgers are left to go on by.
+        pub cursors: bool = true,
         /// The largest message of a client; a larger one closes it with 1009. Default 512KiB, as Flow does.
         pub max_message: Size = Size(MAX_MESSAGE as u64),
     }
@@ -126,7 +131,7 @@ impl FlowMount {
     pub fn new(config: Config, context: MountContext, renderings: &mut Renderings) -> FlowMount {
         let MountContext { values_per_session, sources, .. } = context;
         // With one source every event is of its network; with several, clients must be able to tell.
-        let rendering = renderings.register(FlowRender { names_network: sources > 1 });
+        let rendering = renderings.register(FlowRender { names_network: sources > 1, cursors: config.cursors });
         FlowMount { shared: Arc::new(Shared { config, values_per_session, rendering, welcome: frame::text(WELCOME) }) }
     }
 }
@@ -163,27 +168,30 @@ mod tests {
         let read = |text| serde_json::from_str::<Config>(text);
         assert_eq!(read("{}").unwrap(), Config::default());
         let set =
-            read(r#"{"max_queue_size":5,"registration_timeout":"3s","confirm_updates":false,"max_message":"1KiB"}"#)
+            read(r#"{"max_queue_size":5,"registration_timeout":"3s","confirm_updates":false,"max_message":"1KiB","cursors":false}"#)
                 .unwrap();
         let registration_timeout = Time::secs(3);
         let max_message = Size::kib(1);
-        assert_eq!(set, Config { max_queue_size: 5, registration_timeout, confirm_updates: false, max_message });
+        let expected =
+            Config { max_queue_size: 5, registration_timeout, confirm_updates: false, cursors: false, max_message };
+        assert_eq!(set, expected);
         assert!(read(r#"{"queue_size":5}"#).is_err());
     }
 
     #[test]
     fn mounts_share_a_rendering_that_gives_the_same_bytes() {
         let mut renderings = Renderings::default();
-        let mut rendering = |size, sources| {
-            let config = Config { max_queue_size: size, ..Config::default() };
+        let mut rendering = |size, sources, cursors| {
+            let config = Config { max_queue_size: size, cursors, ..Config::default() };
             let context = MountContext { values_per_session: size as usize, sources, ..MountContext::default() };
             FlowMount::new(config, context, &mut renderings).shared.rendering
         };
-        let one_source = rendering(1, 1);
-        assert_eq!(rendering(2, 1), one_source);
-        let several = rendering(1, 2);
-        assert_eq!(rendering(2, 5), several);
+        let one_source = rendering(1, 1, true);
+        assert_eq!(rendering(2, 1, true), one_source);
+        let several = rendering(1, 2, true);
+        assert_eq!(rendering(2, 5, true), several);
         assert_ne!(one_source, several);
-        assert_eq!(renderings.len(), 2);
+        assert_ne!(rendering(1, 1, false), one_source);
+        assert_eq!(renderings.len(), 3);
     }
 }

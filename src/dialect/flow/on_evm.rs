@@ -32,7 +32,7 @@ fn chain(more: &[(&str, Value)]) -> Option<Vec<LedgerBatch>> {
 /// What clients read of an event; `None` where Flow has no words.
 fn text(batch: &LedgerBatch, index: usize) -> Option<Value> {
     let mut frames = Frames::default();
-    FlowRender { names_network: true }.event(batch, index, &mut frames);
+    FlowRender { names_network: true, cursors: false }.event(batch, index, &mut frames);
     if frames.count() == 0 {
         assert_eq!(batch.events[index].kind, EventKind::Deploy);
         return None;
@@ -126,7 +126,7 @@ fn trades_tell_what_the_pool_sold_and_bought() {
 #[track_caller]
 fn found(chain: &[LedgerBatch], filters: Value) -> String {
     let message = json!({ "type": "register", "filters": filters }).to_string();
-    let clauses: Arc<[Clause]> = register::read(&message, 1000).unwrap().clause().into_iter().collect();
+    let clauses: Arc<[Clause]> = register::read(&message, 1000).unwrap().filters.clause().into_iter().collect();
     let mut index = Index::new();
     index.insert(1, &clauses);
     let mut found = Vec::new();

@@ -1,14 +1,17 @@
-//! The one message that clients send: `register`, its filters, and the clause they make.
+//! The one message that clients send: `register`, its filters and the clause they make, and where to go on.
 
 use super::PUBLIC_KINDS;
 use crate::broker::Clause;
-use crate::event::{Amount, AmountError, EventKind, Key, KindSet};
+use crate::event::{Amount, AmountError, Cursor, CursorError, EventKind, Key, KindSet, Mark};
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
+
+/// Cursors that one message may have: those of all networks of a mount.
+const MOST_CURSORS: usize = 64;
 
 /// Longest value in a list, bytes. The longest real one, `CODE:ISSUER`, has 69.
 const LONGEST_VALUE: usize = 200;
@@ -37,13 +40,52 @@ pub(super) enum RegisterError {
     Amount(AmountError),
     #[error("filters.min_amount: not a text; send a decimal number as text")]
     AmountNoText,
+    #[error("resume: {0}")]
+    Cursor(CursorError),
+    #[error("resume: not a text and no list of at most {MOST_CURSORS}; send the last cursor, of each network")]
+    CursorForm,
+    #[error("from_ledger: not the number of a ledger; send a whole number")]
+    LedgerForm,
+    #[error("resume and from_ledger: both say where to go on; send one of them")]
+    TwoMarks,
+    #[error("resume, from_ledger: only the first register of a connection can say where to go on; connect anew")]
+    MarkTooLate,
+}
+
+/// What a message that is no good `register` is wrong about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// All of it.
+    Message,
+    /// Its filters.
+    Filters,
+    /// Where it wants to go on.
+    Mark,
 }
 
 impl RegisterError {
-    /// Whether the message was a `register` and only its filters are wrong.
-    pub(super) fn is_about_filters(&self) -> bool {
-        !matches!(self, RegisterError::NotJson { .. } | RegisterError::NotText | RegisterError::NotRegister)
+    pub(super) fn wrong(&self) -> Wrong {
+        use RegisterError::*;
+        match self {
+            NotJson { .. } | NotText | NotRegister => Wrong::Message,
+            Cursor(_) | CursorForm | LedgerForm | TwoMarks | MarkTooLate => Wrong::Mark,
+            NoObject
+            | FieldTwice
+            | NoListOfTexts { .. }
+            | ValueTooLong { .. }
+            | TooManyValues { .. }
+            | Amount(_)
+            | AmountNoText => Wrong::Filters,
+        }
     }
+}
+
+/// A `register` that was understood.
+#[derive(Debug)]
+pub(super) struct Registration {
+    pub(super) filters: Filters,
+    /// Where to go on.
+    pub(super) mark: Option<Mark>,
 }
 
 /// Filters as they were understood: what `registered` echoes. Order kept, repeated values once.
@@ -66,6 +108,10 @@ struct Message<'a> {
     r#type: String,
     #[serde(borrow)]
     filters: Option<&'a RawValue>,
+    #[serde(borrow)]
+    resume: Option<&'a RawValue>,
+    #[serde(borrow)]
+    from_ledger: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,7 +127,7 @@ struct Fields<'a> {
 }
 
 /// Reads a `register` message; its lists may have `limit` values together.
-pub(super) fn read(text: &str, limit: usize) -> Result<Filters, RegisterError> {
+pub(super) fn read(text: &str, limit: usize) -> Result<Registration, RegisterError> {
     let message: Message = serde_json::from_str(text).map_err(|error| {
         if error.is_data() {
             RegisterError::NotRegister
@@ -111,7 +157,38 @@ pub(super) fn read(text: &str, limit: usize) -> Result<Filters, RegisterError> {
     let min_amount = fields.min_amount.map_or(Ok(String::new()), amount_text)?;
     let least =
         if min_amount.is_empty() { None } else { Some(Amount::parse(&min_amount).map_err(RegisterError::Amount)?) };
-    Ok(Filters { types, account_ids, asset_codes, min_amount, least })
+    let mark = match (message.resume, message.from_ledger) {
+        (None, None) => None,
+        (Some(cursors), None) => Some(Mark::After(cursor(cursors)?)),
+        (None, Some(number)) => Some(Mark::Ledger(number.get().parse().map_err(|_| RegisterError::LedgerForm)?)),
+        (Some(_), Some(_)) => return Err(RegisterError::TwoMarks),
+    };
+    Ok(Registration { filters: Filters { types, account_ids, asset_codes, min_amount, least }, mark })
+}
+
+/// The position of one cursor, or of all in a list together.
+fn cursor(raw: &RawValue) -> Result<Cursor, RegisterError> {
+    let one = |text: &str| text.parse::<Cursor>().map_err(RegisterError::Cursor);
+    // Of a text that is no text, and of a list of more than texts.
+    let form = |_| RegisterError::CursorForm;
+    match raw.get().as_bytes().first() {
+        Some(b'"') => one(&serde_json::from_str::<Cow<'_, str>>(raw.get()).map_err(form)?),
+        Some(b'[') if raw.get().len() <= MOST_CURSORS * Cursor::MAX_TEXT => {
+            let list: Vec<Cow<'_, str>> = serde_json::from_str(raw.get()).map_err(form)?;
+            if list.is_empty() || list.len() > MOST_CURSORS {
+                return Err(RegisterError::CursorForm);
+            }
+            let mut all = Cursor::default();
+            for text in &list {
+                all = all.and(one(text)?);
+                if all.entries.len() > MOST_CURSORS {
+                    return Err(RegisterError::CursorForm);
+                }
+            }
+            Ok(all)
+        }
+        _ => Err(RegisterError::CursorForm),
+    }
 }
 
 /// The text of an amount. A JSON number is taken as it is written, never as a float.

@@ -7,7 +7,7 @@ mod tests;
 use super::PUBLIC_KINDS;
 use crate::broker::Render;
 use crate::dialect::frame::Frames;
-use crate::event::{Amount, Asset, Continuity, Family, Hash, KindSet, LedgerBatch};
+use crate::event::{Amount, Asset, Continuity, EventCursor, Family, Hash, KindSet, LedgerBatch};
 use payload::Payload;
 use serde::{Serialize, Serializer};
 use std::fmt::{self, Display};
@@ -16,11 +16,13 @@ use std::fmt::{self, Display};
 pub struct FlowRender {
     /// Whether events name their network: where a mount has several sources.
     pub names_network: bool,
+    /// Whether events carry their cursor.
+    pub cursors: bool,
 }
 
 impl Render for FlowRender {
     fn identity(&self) -> String {
-        format!("flow/1 names_network={}", self.names_network)
+        format!("flow/1 names_network={} cursors={}", self.names_network, self.cursors)
     }
 
     fn kinds(&self) -> KindSet {
@@ -39,6 +41,7 @@ impl Render for FlowRender {
                 ledger: batch.ledger.index,
                 ledger_closed_at: Text(time(batch.ledger.closed_at)),
                 transaction_hash: event.transaction_hash.map(|hash| prefixed(batch, hash)),
+                cursor: self.cursors.then_some(Text(EventCursor { batch, place: event.place })),
                 payload,
             },
         );
@@ -132,6 +135,8 @@ struct EventMessage<'a> {
     ledger_closed_at: Text<jiff::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     transaction_hash: Option<Text<PrefixedHash>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<Text<EventCursor<'a>>>,
     #[serde(flatten)]
     payload: Payload<'a>,
 }

@@ -1,9 +1,11 @@
 //! One Flow session: waits for the first `register`, then follows the later ones.
 
-use super::register::{self, Filters, RegisterError};
+use super::register::{self, RegisterError, Registration, Wrong};
 use super::{MANNERS, Shared};
 use crate::broker::{Clause, Subscription};
-use crate::dialect::{Action, Change, Dialect, Ending, Input, Lane, Output, Start, frame};
+use crate::dialect::{
+    Action, Change, Dialect, Ending, Input, Lane, Lost, Output, Parted, ResumeError, Resumed, Start, frame,
+};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::sync::Arc;
@@ -33,6 +35,7 @@ enum State {
 enum Code {
     InvalidMessage,
     InvalidFilter,
+    InvalidResume,
     RegistrationTimeout,
     TooSlow,
     Unauthorized,
@@ -46,11 +49,76 @@ enum Message<'a> {
         filters: &'a RawValue,
         #[serde(skip_serializing_if = "is_zero")]
         dropped: u64,
+        #[serde(flatten)]
+        went_on: Option<WentOn<'a>>,
     },
     Error {
         code: Code,
         message: &'a str,
     },
+}
+
+/// How a client goes on where it was, in one word.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum WentOn<'a> {
+    /// Nothing is missing.
+    Resumed { ledgers: u64, events_before_filter: u64 },
+    /// These are gone; the oldest that is kept comes first.
+    Gap(OneOrMore<Gap<'a>>),
+    /// It was on a chain that counts no more.
+    Reorg(OneOrMore<Reorg<'a>>),
+}
+
+/// Of one network an object, of several a list.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OneOrMore<T> {
+    One(T),
+    More(Vec<T>),
+}
+
+#[derive(Serialize)]
+struct Gap<'a> {
+    network: &'a str,
+    from_ledger: u64,
+    to_ledger: u64,
+    oldest_ledger: u64,
+}
+
+#[derive(Serialize)]
+struct Reorg<'a> {
+    network: &'a str,
+    last_common_ledger: u64,
+}
+
+impl<'a> WentOn<'a> {
+    fn of(resumed: &'a Resumed) -> WentOn<'a> {
+        let gap = |lost: &'a Lost| Gap {
+            network: &lost.network,
+            from_ledger: lost.from_ledger,
+            to_ledger: lost.to_ledger,
+            oldest_ledger: lost.to_ledger + 1,
+        };
+        let reorg =
+            |parted: &'a Parted| Reorg { network: &parted.network, last_common_ledger: parted.last_common_ledger };
+        match resumed {
+            Resumed { lost, .. } if !lost.is_empty() => WentOn::Gap(one_or_more(lost.iter().map(gap))),
+            Resumed { parted, .. } if !parted.is_empty() => WentOn::Reorg(one_or_more(parted.iter().map(reorg))),
+            Resumed { ledgers, events, .. } => WentOn::Resumed { ledgers: *ledgers, events_before_filter: *events },
+        }
+    }
+}
+
+fn one_or_more<T>(all: impl Iterator<Item = T>) -> OneOrMore<T> {
+    let mut all: Vec<T> = all.collect();
+    match all.pop() {
+        Some(only) if all.is_empty() => OneOrMore::One(only),
+        last => {
+            all.extend(last);
+            OneOrMore::More(all)
+        }
+    }
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -70,12 +138,15 @@ impl Session {
 
     fn message(&mut self, text: &str, now: Duration, output: &mut Output) {
         match register::read(text, self.shared.values_per_session) {
-            Ok(filters) => self.register(filters, output),
+            Ok(Registration { mark: Some(_), .. }) if self.state == State::Registered => {
+                self.refuse(&RegisterError::MarkTooLate, now, output);
+            }
+            Ok(registration) => self.register(registration, output),
             Err(error) => self.refuse(&error, now, output),
         }
     }
 
-    fn register(&mut self, filters: Filters, output: &mut Output) {
+    fn register(&mut self, Registration { filters, mark }: Registration, output: &mut Output) {
         let first = self.state == State::Unregistered;
         self.state = State::Registered;
         let message = if first {
@@ -89,18 +160,23 @@ impl Session {
         let echo = answered.then(|| to_raw_value(&filters).expect("lists of texts always make JSON"));
         output.subscribe(Change {
             subscription: Subscription { clauses, rendering: self.shared.rendering, copy_per_tag: false },
-            start: Start::Opened { at_most: self.shared.config.max_queue_size },
+            start: mark.map_or(Start::Opened { at_most: self.shared.config.max_queue_size }, Start::Mark),
             answer: Box::new(move |applied| {
                 let filters = echo?;
                 // What was lost before the first filters; later ones keep the position and lose nothing.
                 let dropped = if first { applied.dropped } else { 0 };
-                Some(frame::text(&Message::Registered { message, filters: &filters, dropped }.text()))
+                let went_on = applied.resumed.as_ref().map(WentOn::of);
+                Some(frame::text(&Message::Registered { message, filters: &filters, dropped, went_on }.text()))
             }),
         });
     }
 
     fn refuse(&mut self, error: &RegisterError, now: Duration, output: &mut Output) {
-        let code = if error.is_about_filters() { Code::InvalidFilter } else { Code::InvalidMessage };
+        let code = match error.wrong() {
+            Wrong::Message => Code::InvalidMessage,
+            Wrong::Filters => Code::InvalidFilter,
+            Wrong::Mark => Code::InvalidResume,
+        };
         self.error(code, &error.to_string(), now, output);
     }
 
@@ -172,10 +248,31 @@ impl Dialect for Session {
                 output.text(&Message::Error { code: Code::InvalidFilter, message }.text());
             }
             Input::Ending(ending) => self.ending(ending, output),
+            // Behind one that was refused, a change without a position has registered.
+            Input::Applied if self.state == State::Unregistered => {
+                self.state = State::Registered;
+                output.alarm(None);
+            }
             // Larger messages close the connection; changes are applied in the order they were asked for.
             // Flow neither holds nor calls.
             Input::Alarm | Input::Applied | Input::TooBig { .. } | Input::Held(_) | Input::Answered { .. } => {}
         }
+    }
+
+    fn tells_of_gaps(&self) -> bool {
+        true
+    }
+
+    /// It may register again, and has as long for it as at first.
+    fn refused(&mut self, error: ResumeError, now: Duration, output: &mut Output) {
+        if self.state == State::Closed {
+            return;
+        }
+        self.state = State::Unregistered;
+        output.alarm(Some(now + self.shared.config.registration_timeout.0));
+        let message = format!("resume: {error}");
+        // Outside of the one a second: it must not be lost that the registration was not taken.
+        output.text(&Message::Error { code: Code::InvalidResume, message: &message }.text());
     }
 }
 

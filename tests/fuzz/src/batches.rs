@@ -19,7 +19,7 @@ pub fn check(batch: &LedgerBatch) {
     }
     let ids: HashSet<_> = batch.events.iter().map(|event| &event.id).collect();
     assert_eq!(ids.len(), batch.events.len(), "an id stands twice");
-    let render = FlowRender { names_network: true };
+    let render = FlowRender { names_network: true, cursors: true };
     for (at, event) in batch.events.iter().enumerate() {
         check_event(event);
         if at < SOUGHT {

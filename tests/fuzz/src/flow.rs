@@ -116,7 +116,7 @@ impl Conversation {
     /// The next change takes effect: its answer, sent as a message, means the same.
     fn apply(&mut self, dropped: u64) {
         let Some(Change { subscription, answer, .. }) = self.waiting.pop_front() else { return };
-        let Some(answer) = answer(&Applied { dropped, ledger: None }) else { return };
+        let Some(answer) = answer(&Applied { dropped, ..Applied::default() }) else { return };
         let answers = messages(&answer);
         let [registered] = &answers[..] else { panic!("one answer") };
         assert_eq!(registered["type"], "registered");

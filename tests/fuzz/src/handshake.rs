@@ -27,7 +27,7 @@ pub fn run(data: &[u8]) {
     }
 
     match handshake::check(&head) {
-        Ok(()) => assert_eq!(handshake::accept(&head).status(), StatusCode::SWITCHING_PROTOCOLS),
+        Ok(()) => assert_eq!(handshake::accept(&head, None).status(), StatusCode::SWITCHING_PROTOCOLS),
         Err(refusal) => {
             let status = refusal.response().status();
             assert!(status.is_client_error() || status.is_server_error());

@@ -20,7 +20,7 @@ use std::sync::OnceLock;
 /// Takes any bytes; panics where something that always holds does not.
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 9] = [
+const TARGETS: [(&str, Target); 10] = [
     ("scanner", scanner::run),
     ("flow", flow::run),
     ("rippled", rippled::run),

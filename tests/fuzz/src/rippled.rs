@@ -94,7 +94,7 @@ fn newest() -> Applied {
         native: Some(Native::new(native, 0)),
     };
     let entry = StreamEntry::new(batch, 1, 0, Instant::now(), 0, Arc::default());
-    Applied { dropped: 0, ledger: Some(Arc::new(entry)) }
+    Applied { ledger: Some(Arc::new(entry)), ..Applied::default() }
 }
 
 impl Conversation {

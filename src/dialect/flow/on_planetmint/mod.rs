@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 fn written(batch: &LedgerBatch) -> Vec<Value> {
     let value = |index| {
         let mut frames = Frames::default();
-        FlowRender { names_network: true }.event(batch, index, &mut frames);
+        FlowRender { names_network: true, cursors: false }.event(batch, index, &mut frames);
         let bytes = frames.to_bytes();
         let header = if bytes[1] < 126 { 2 } else { 4 };
         serde_json::from_slice(&bytes[header..]).unwrap()
@@ -50,7 +50,7 @@ fn filters() {
     let Some(batches) = recordings::batches() else { return };
     let found = |filters: Value| {
         let message = json!({ "type": "register", "filters": filters }).to_string();
-        let clause = register::read(&message, 1000).unwrap().clause().unwrap();
+        let clause = register::read(&message, 1000).unwrap().filters.clause().unwrap();
         batches.iter().flat_map(|batch| &batch.events).filter(|event| clause.matches(event)).count()
     };
     let asset = "ce2d045ac1560619e21c0d78f22eaf2ef7bd84c75d54caeed9d055b293b54c50";

@@ -178,7 +178,7 @@ const WORDS: [&str; 17] = [
 #[track_caller]
 fn found(events: &[Event], filters: &Value) -> Vec<&'static str> {
     let message = json!({"type": "register", "filters": filters}).to_string();
-    let clauses: Arc<[Clause]> = register::read(&message, 1000).unwrap().clause().into_iter().collect();
+    let clauses: Arc<[Clause]> = register::read(&message, 1000).unwrap().filters.clause().into_iter().collect();
     let mut index = Index::new();
     index.insert(1, &clauses);
     let mut found = Vec::new();

@@ -13,7 +13,7 @@ use serde_json::Value;
 fn texts(batch: &LedgerBatch) -> Vec<String> {
     let text = |index| {
         let mut frames = Frames::default();
-        FlowRender { names_network: false }.event(batch, index, &mut frames);
+        FlowRender { names_network: false, cursors: false }.event(batch, index, &mut frames);
         assert_eq!(frames.count(), 1, "every event of Stellar has words");
         let bytes = frames.to_bytes();
         let header = if bytes[1] < 126 { 2 } else { 4 };

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 fn written(batch: &LedgerBatch) -> Vec<Option<Value>> {
     let text = |index| {
         let mut frames = Frames::default();
-        FlowRender { names_network: false }.event(batch, index, &mut frames);
+        FlowRender { names_network: false, cursors: false }.event(batch, index, &mut frames);
         let bytes = (frames.count() > 0).then(|| frames.to_bytes())?;
         let header = if bytes[1] < 126 { 2 } else { 4 };
         Some(serde_json::from_slice(&bytes[header..]).unwrap())
@@ -172,7 +172,7 @@ fn filters_find_accounts_assets_and_amounts() {
     ] {
         let batch = made_up(delivered);
         let message = json!({ "type": "register", "filters": filters }).to_string();
-        let clause = register::read(&message, 100).unwrap().clause().unwrap();
+        let clause = register::read(&message, 100).unwrap().filters.clause().unwrap();
         let found: Vec<_> =
             batch.events.iter().filter(|event| clause.matches(event)).map(|event| event.kind.name()).collect();
         assert_eq!(found.join(" "), expected, "{filters}");

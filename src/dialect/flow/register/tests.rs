@@ -1,12 +1,12 @@
 use super::*;
-use crate::event::{AssetKeys, Body, Event, Place};
+use crate::event::{AssetKeys, Body, CursorEntry, Event, Place};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 const LIMIT: usize = 1000;
 
 fn filters(filters: Value) -> Result<Filters, RegisterError> {
-    read(&json!({"type": "register", "filters": filters}).to_string(), LIMIT)
+    read(&json!({"type": "register", "filters": filters}).to_string(), LIMIT).map(|registration| registration.filters)
 }
 
 fn refused(text: &str) -> RegisterError {
@@ -25,7 +25,7 @@ fn what_is_left_out_restricts_nothing() {
         r#"{"type":"register","filters":{"custom":{"deep":[1,2]},"min_amount":""}}"#,
         r#"{"\u0074ype":"regist\u0065r"}"#,
     ] {
-        let filters = read(text, LIMIT).unwrap();
+        let filters = read(text, LIMIT).unwrap().filters;
         assert_eq!(serde_json::to_value(&filters).unwrap(), empty, "{text}");
         assert_eq!(filters.clause(), Some(Clause::everything(PUBLIC_KINDS)), "{text}");
     }
@@ -45,13 +45,57 @@ fn echo_keeps_the_order_and_says_a_value_once() {
 fn numbers_are_taken_by_their_digits() {
     for (number, kept) in [("100", "100"), ("922337203685.4775807", "922337203685.4775807"), ("0.10", "0.10")] {
         let text = format!(r#"{{"type":"register","filters":{{"min_amount": {number} }}}}"#);
-        let filters = read(&text, LIMIT).unwrap();
+        let filters = read(&text, LIMIT).unwrap().filters;
         assert_eq!(filters.min_amount, kept);
         assert_eq!(filters.clause().unwrap().min_amount, Some(Amount::parse(kept).unwrap()));
     }
     for number in ["1e3", "1E3", "-1", "-0", "1.5e-7"] {
         let error = refused(&format!(r#"{{"type":"register","filters":{{"min_amount":{number}}}}}"#));
         assert_eq!(error, RegisterError::Amount(AmountError::Malformed), "{number}");
+    }
+}
+
+#[test]
+fn where_to_go_on() {
+    let cursor = |network: &str, ledger| {
+        let place = Place::START;
+        Cursor { entries: vec![CursorEntry { network: network.into(), ledger, place, hash: None }] }
+    };
+    let mark = |fields: Value| {
+        let mut message = json!({"type": "register"});
+        message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        read(&message.to_string(), LIMIT).map(|registration| registration.mark)
+    };
+    let (one, other) = (cursor("one", 7), cursor("other", 9));
+    assert_eq!(mark(json!({})), Ok(None));
+    assert_eq!(mark(json!({"resume": null, "from_ledger": null})), Ok(None));
+    assert_eq!(mark(json!({"resume": one.to_string()})), Ok(Some(Mark::After(one.clone()))));
+    let several = [cursor("one", 3), other.clone(), one.clone()].map(|cursor| cursor.to_string());
+    assert_eq!(mark(json!({ "resume": several })), Ok(Some(Mark::After(one.clone().and(other)))));
+    assert_eq!(mark(json!({"from_ledger": 17})), Ok(Some(Mark::Ledger(17))));
+
+    let malformed = RegisterError::Cursor(CursorError::Malformed);
+    let cut = &one.to_string()[1..];
+    let many: Vec<String> = (0..65).map(|number| cursor(&number.to_string(), 1).to_string()).collect();
+    for (fields, expected) in [
+        (json!({"resume": cut}), &malformed),
+        (json!({"resume": ""}), &malformed),
+        (json!({"resume": "x".repeat(Cursor::MAX_TEXT + 1)}), &malformed),
+        (json!({"resume": [one.to_string(), cut]}), &malformed),
+        (json!({"resume": []}), &RegisterError::CursorForm),
+        (json!({"resume": many}), &RegisterError::CursorForm),
+        (json!({"resume": 7}), &RegisterError::CursorForm),
+        (json!({"resume": {}}), &RegisterError::CursorForm),
+        (json!({"resume": [7]}), &RegisterError::CursorForm),
+        (json!({"from_ledger": "17"}), &RegisterError::LedgerForm),
+        (json!({"from_ledger": -1}), &RegisterError::LedgerForm),
+        (json!({"from_ledger": 1.5}), &RegisterError::LedgerForm),
+        (json!({"resume": one.to_string(), "from_ledger": 17}), &RegisterError::TwoMarks),
+    ] {
+        let error = mark(fields.clone()).unwrap_err();
+        assert_eq!(&error, expected, "{fields}");
+        assert_eq!(error.wrong(), Wrong::Mark);
+        assert!(error.to_string().len() < 150, "{error}");
     }
 }
 
@@ -90,7 +134,7 @@ fn no_register_message() {
     for text in ["", "register", "{", r#"{"type":"register"} x"#, r#"{"type":"register",}"#, "\u{feff}{}"] {
         let error = refused(text);
         assert!(matches!(error, RegisterError::NotJson { .. }), "{text}: {error:?}");
-        assert!(!error.is_about_filters());
+        assert_eq!(error.wrong(), Wrong::Message);
     }
 }
 
@@ -103,7 +147,7 @@ fn filters_of_the_wrong_form() {
         for value in [json!("payment"), json!({}), json!(1), json!([1]), json!([null]), json!([["payment"]])] {
             let error = filters(json!({field: value})).unwrap_err();
             assert_eq!(error, RegisterError::NoListOfTexts { field }, "{value}");
-            assert!(error.is_about_filters());
+            assert_eq!(error.wrong(), Wrong::Filters);
             assert!(error.to_string().contains(field));
         }
     }
@@ -285,7 +329,7 @@ fn message() -> impl Strategy<Value = Value> {
 proptest! {
     #[test]
     fn any_text_is_safe(text in "\\PC{0,300}|[{}\\[\\]\":,a-z0-9\\\\ ]{0,300}") {
-        if let Ok(filters) = read(&text, LIMIT) {
+        if let Ok(Registration { filters, .. }) = read(&text, LIMIT) {
             prop_assert!(is_valid(&serde_json::from_str(&text).unwrap()));
             let _ = filters.clause();
         }

@@ -4,7 +4,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-const RENDER: FlowRender = FlowRender { names_network: false };
+const RENDER: FlowRender = FlowRender { names_network: false, cursors: false };
 const ALICE: &str = "GALICE";
 const BOB: &str = "GBOB";
 
@@ -303,7 +303,7 @@ fn the_network_is_named_where_there_may_be_several() {
     ] {
         let batch = batch(kind, body);
         let mut frames = Frames::default();
-        FlowRender { names_network: true }.event(&batch, 0, &mut frames);
+        FlowRender { names_network: true, cursors: false }.event(&batch, 0, &mut frames);
         let named = payload(frames).unwrap();
         assert_eq!(named.replacen(r#""network":"stellar-testnet","#, "", 1), written(&batch));
         assert_eq!(serde_json::from_str::<Value>(&named).unwrap()["network"], "stellar-testnet");

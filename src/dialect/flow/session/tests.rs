@@ -59,7 +59,7 @@ fn the_first_change_begins_in_the_queue() {
         let Some(Action::Subscribe(change)) = handle(&mut self::session(), Input::Text(register)).pop() else {
             panic!()
         };
-        let frame = (change.answer)(&Applied { dropped, ledger: None }).unwrap();
+        let frame = (change.answer)(&Applied { dropped, ..Applied::default() }).unwrap();
         String::from_utf8(frame[4..].to_vec()).unwrap()
     };
     assert!(answer(3).contains(r#""dropped":3"#));

@@ -431,5 +431,5 @@ fn newest_for_tests() -> Applied {
         native: Some(Native::new(native, 0)),
     };
     let entry = crate::broker::StreamEntry::new(batch, 1, 0, std::time::Instant::now(), 0, Arc::default());
-    Applied { dropped: 0, ledger: Some(Arc::new(entry)) }
+    Applied { ledger: Some(Arc::new(entry)), ..Applied::default() }
 }
