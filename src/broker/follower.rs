@@ -1,5 +1,8 @@
 //! Whoever wants ledgers without a socket: a position off the threads of sessions.
 //!
+//! Of one source: history gives up those of each by themselves, and a position among several would be pushed on by
+//! the one that gives up the most.
+//!
 //! A follower is told of a head, not sent a ledger: a slow one holds up nobody, and what it has not seen when history
 //! gives it up it is told to have missed.
 
@@ -11,19 +14,20 @@ use tokio::sync::watch;
 
 /// What a follower is given.
 pub enum Followed<'a> {
-    /// The next ledger of its sources.
+    /// The next ledger of its source.
     Ledger(&'a StreamEntry),
     /// History gave up ledgers that it had not seen; the next is the oldest kept.
     Missed,
 }
 
-/// Gives every ledger of these sources to `take`, in order, from the oldest in history on; ends with the broker.
+/// Gives every ledger of a source to `take`, in order, from the oldest in history on; ends with the broker.
 pub async fn follow(
     history: Arc<History>,
     mut heads: watch::Receiver<u64>,
-    sources: Arc<[SourceNumber]>,
+    source: SourceNumber,
     mut take: impl FnMut(Followed<'_>),
 ) {
+    let sources = [source];
     let mut at = history.oldest(&sources);
     loop {
         let head = *heads.borrow_and_update();
@@ -62,8 +66,7 @@ mod tests {
         let (sender, mut seen) = tokio::sync::mpsc::channel(100);
         let append = |source, index| history.append(batch(source, index, 4), Instant::now()).unwrap().sequence;
         append(0, 1);
-        let sources: Arc<[SourceNumber]> = Arc::new([0]);
-        let task = tokio::spawn(follow(history.clone(), seen_heads, sources, move |followed| {
+        let task = tokio::spawn(follow(history.clone(), seen_heads, 0, move |followed| {
             let _ = sender.try_send(match followed {
                 Followed::Ledger(entry) => (entry.batch.source, entry.batch.ledger.index),
                 Followed::Missed => (9, 0),
@@ -83,7 +86,15 @@ mod tests {
             rest.push(seen.recv().await.unwrap());
         }
         assert!(rest.len() < 8 && rest.windows(2).all(|two| two[1].1 == two[0].1 + 1), "{rest:?}");
+        // The other source has given up nothing.
+        let (sender, mut seen) = tokio::sync::mpsc::channel(100);
+        let other = tokio::spawn(follow(history, heads.subscribe(), 1, move |followed| {
+            let Followed::Ledger(entry) = followed else { panic!() };
+            let _ = sender.try_send((entry.batch.source, entry.batch.ledger.index));
+        }));
+        assert_eq!(seen.recv().await, Some((1, 1)));
         drop(heads);
         task.await.unwrap();
+        other.await.unwrap();
     }
 }

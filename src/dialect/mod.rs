@@ -531,11 +531,12 @@ pub trait Mount: Send + Sync + 'static {
         Ok(())
     }
 
-    /// A new session's state, or `None` where no WebSocket is at that path.
+    /// A new session's state, or `None` where no WebSocket is at that path. What is work to find out, or is counted,
+    /// is left to [`Entry::Asking`]: that is begun only where the rest of the handshake is good and a place is free.
     fn open(&self, opening: Opening<'_>) -> Option<Entry>;
 
-    /// Sees every ledger of the mount's sources once, in their order, off the threads of sessions, if its manners say
-    /// so ([`Manners::follows`]). `oldest` is the sequence of the oldest ledger of that source that history keeps.
+    /// Sees every ledger of the mount's sources once, those of each in their order, off the threads of sessions and the
+    /// broker's, if its manners say so ([`Manners::follows`]). `oldest` is the sequence of the oldest ledger of that source that history keeps.
     fn follow(&self, _entry: &StreamEntry, _oldest: u64) {}
 
     /// Answers a request that is no handshake; `None`: nothing of the dialect's is there.

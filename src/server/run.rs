@@ -12,6 +12,7 @@ use crate::broker::{
 };
 use crate::config::Config;
 use crate::dialect::{self, DialectConfig, Mount, MountContext, MountedSource};
+use crate::event::SourceNumber;
 use crate::journal::{self, Journal, JournalHealth, SourceKey};
 use crate::session::{SessionLimits, Shared};
 use crate::source::{self, CallLimits, RECENT, SourceHandle, SourceStatus, UpstreamActor};
@@ -74,6 +75,7 @@ pub struct Server {
     clients: ServerHandle,
     operators: ServerHandle,
     broker: Arbiter,
+    followers: Arbiter,
     upstreams: Vec<ArbiterHandle>,
     journal: Option<Arc<Journal>>,
     deadline: Duration,
@@ -132,11 +134,16 @@ impl Server {
         }
         let broker_thread = Arbiter::new();
         broker_thread.spawn_fn(|| name_thread("broker"));
+        // Not the broker's: after a start they look through all that was kept.
+        let followers = Arbiter::new();
+        followers.spawn_fn(|| name_thread("followers"));
         let broker = {
             let broker = Broker::new(history.clone(), metrics.clone(), names.clone()).with_journal(journal.clone());
             let following = mounts.iter().flat_map(|mounts| mounts.iter());
             for mount in following.filter(|mount| mount.dialect.manners().follows) {
-                broker_thread.spawn(follow_for(mount.clone(), history.clone(), broker.heads()));
+                for source in mount.sources.iter() {
+                    followers.spawn(follow_for(mount.clone(), *source, history.clone(), broker.heads()));
+                }
             }
             Broker::start_in_arbiter(&broker_thread.handle(), move |_| broker)
         };
@@ -237,6 +244,7 @@ impl Server {
             clients: clients_handle,
             operators,
             broker: broker_thread,
+            followers,
             upstreams: upstream_threads,
             journal,
             deadline: config.drain.deadline.0,
@@ -325,6 +333,7 @@ impl Server {
             upstream.stop();
         }
         self.broker.stop();
+        self.followers.stop();
         if let Some(journal) = self.journal {
             // All that counts is on disk since the sources stopped; an error means that its thread has panicked.
             let _ = tokio::task::spawn_blocking(move || journal.close()).await;
@@ -371,13 +380,17 @@ fn upstreams(
     (addresses.collect(), threads)
 }
 
-/// Shows a mount every ledger of its sources.
-async fn follow_for(mount: Arc<MountEntry>, history: Arc<History>, heads: watch::Receiver<u64>) {
-    let sources = mount.sources.clone();
+/// Shows a mount every ledger of one of its sources.
+async fn follow_for(
+    mount: Arc<MountEntry>,
+    source: SourceNumber,
+    history: Arc<History>,
+    heads: watch::Receiver<u64>,
+) {
     let kept = history.clone();
-    broker::follow(history, heads, sources, move |followed| {
+    broker::follow(history, heads, source, move |followed| {
         if let Followed::Ledger(entry) = followed {
-            let oldest = kept.oldest(&[entry.batch.source]).sequence + 1;
+            let oldest = kept.oldest(&[source]).sequence + 1;
             mount.dialect.follow(entry, oldest);
         }
     })

@@ -1,7 +1,8 @@
 //! The settings of a mount, and what may be wrong with them.
 
 use super::ledger::{
-    BURN, ISSUANCE, asset_id, default_code, default_precision, default_scale, is_address, is_identifier,
+    BURN, Digits, ISSUANCE, asset_id, canonical, default_code, default_precision, default_scale, digits, is_address,
+    is_identifier,
 };
 use super::users::{AccessConfig, UserEntry};
 use crate::config::decode::suggestion;
@@ -190,9 +191,22 @@ impl LedgerSettings {
         let asset = source.map(|source| asset_id(&self.asset, source));
         match (source, &asset) {
             (_, Some(Err(fault))) => tell(&["asset"], fault.clone()),
-            (Some(source), Some(Ok(id))) if self.scale.is_none() && default_scale(id.as_deref(), source).is_none() => {
-                tell(&["scale"], "is missing, and the source says no `decimals` of that token; write them".to_owned());
-            }
+            (Some(source), Some(Ok(id))) => match (digits(id.as_deref(), source), self.scale) {
+                (Digits::Unknown, _) => {
+                    let message = format!(
+                        "is `{}`, and the source says no `decimals` of it, without which there are no amounts; write \
+                         them in its `tokens`",
+                        self.asset
+                    );
+                    tell(&["asset"], message);
+                }
+                (Digits::Known(digits), Some(scale)) if scale > 0 && scale < digits => {
+                    let message =
+                        format!("is {scale}, and amounts have {digits} digits after the point; leave it out for the default");
+                    tell(&["scale"], message);
+                }
+                _ => {}
+            },
             _ => {}
         }
         match self.scale {
@@ -200,8 +214,12 @@ impl LedgerSettings {
             Some(more) if more > MOST_DIGITS => tell(&["scale"], format!("is {more}; write {MOST_DIGITS} or less")),
             _ => {}
         }
-        if self.precision == Some(0) {
-            tell(&["precision"], "is 0; write more, or leave it out for the default".to_owned());
+        match (self.precision, self.scale) {
+            (Some(0), _) => tell(&["precision"], "is 0; write more, or leave it out for the default".to_owned()),
+            (Some(precision), Some(scale)) if precision < scale => {
+                tell(&["precision"], format!("is {precision}, less than `scale`; write {scale} or more"));
+            }
+            _ => {}
         }
         if let Some(prefix) = &self.ilp_prefix {
             let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte);
@@ -222,9 +240,7 @@ impl LedgerSettings {
             if let Some(source) = source.filter(|source| !is_address(source.family, address)) {
                 tell(&path, format!("is `{address}`, which is no address on {}", source.family));
             }
-            // Of `0x` addresses only; those of others differ by their case.
-            let same = if address.starts_with("0x") { address.to_ascii_lowercase() } else { address.clone() };
-            if let Some(other) = named.insert(same, name) {
+            if let Some(other) = named.insert(canonical(address).into_owned(), name) {
                 tell(&path, format!("is the account of `{other}` already; an account has one name"));
             }
         }

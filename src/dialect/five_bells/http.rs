@@ -3,7 +3,7 @@
 use super::config::LedgerSettings;
 use super::ledger::{Ledger, is_identifier};
 use super::transfer::Transfer;
-use super::users::{Denied, User};
+use super::users::{Credentials, Denied, User};
 use super::uuid::Uuid;
 use super::{Place, Shared, WEBSOCKET, log_in};
 use crate::dialect::{HttpReply, HttpRequest, MountedSource, Recent};
@@ -113,9 +113,15 @@ impl Asked<'_> {
         if self.is("GET") { Ok(()) } else { Err(not_allowed("HEAD, GET")) }
     }
 
+    async fn log_in(&self) -> Result<Arc<User>, Denied> {
+        let request = self.request;
+        let credentials = Credentials::of(request.authorization.as_deref(), &request.query);
+        log_in(&self.shared.users, credentials, request.peer).await
+    }
+
     /// Who asks.
     async fn user(&self) -> Result<Arc<User>, HttpReply> {
-        log_in(&self.shared.users, self.request).await.map_err(|denied| denied.reply())
+        self.log_in().await.map_err(|denied| denied.reply())
     }
 
     async fn health(&self) -> Outcome {
@@ -151,7 +157,7 @@ impl Asked<'_> {
             return Err(read_only());
         }
         self.only_get()?;
-        let user = match log_in(&self.shared.users, self.request).await {
+        let user = match self.log_in().await {
             Ok(user) => Some(user),
             Err(Denied::None) => None,
             Err(denied) => return Err(denied.reply()),
@@ -201,7 +207,7 @@ impl Asked<'_> {
         }
         // What somebody else paid is as unknown as what nobody paid.
         let unknown = || error(404, "NotFoundError", "Unknown transfer ID");
-        let (sequence, index) = self.shared.transfers.find(id).ok_or_else(unknown)?;
+        let (sequence, index) = self.shared.transfers.find(self.ledger().source(), id).ok_or_else(unknown)?;
         let entry = self.recent.at(sequence).ok_or_else(unknown)?;
         let event = entry.batch.events.get(index as usize).ok_or_else(unknown)?;
         let transfer = Transfer::of(self.ledger(), &entry.batch, event).ok_or_else(unknown)?;

@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 /// Who pays what comes into being, and who gets what ceases to be.
 pub(super) const ISSUANCE: &str = "issuance";
 pub(super) const BURN: &str = "burn";
+/// Before the digest of a key that fits into no name.
+const KEY: &str = "key-";
 /// What stands for every asset of a source.
 const ANY: &str = "any";
 /// What stands for the network's own coin.
@@ -136,8 +138,16 @@ impl Ledger {
     /// Whether a name is one that the settings give, or an address that an account of the network can have.
     pub(super) fn knows(&self, name: &str) -> bool {
         self.addresses.contains_key(&name.to_ascii_lowercase())
-            || [ISSUANCE, BURN].contains(&name)
-            || is_address(self.family, name)
+            || is_address(self.family, name) && !self.is_nobody(name)
+    }
+
+    /// Whether a name stands for nobody whose payments could be found: what is made and what is destroyed, an EVM
+    /// chain's address of all zeros unless it was given a name, and keys that fit into no name.
+    pub(super) fn is_nobody(&self, name: &str) -> bool {
+        let digest = |digits: &str| digits.len() == 40 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+        let address = self.address(name);
+        let is_reserved = [ISSUANCE, BURN, ZERO_ADDRESS].contains(&&*address);
+        (is_reserved || address.strip_prefix(KEY).is_some_and(digest)) && !self.has_name(&address)
     }
 
     /// The URI of an account by the name that it is told under.
@@ -169,12 +179,12 @@ impl Ledger {
         }
         // On Planetmint a key can be any text: what fits into no name, or takes somebody's.
         let digest: String = Sha1::digest(address).iter().map(|byte| format!("{byte:02x}")).collect();
-        self.account_uri(&format!("key-{digest}"))
+        self.account_uri(&format!("{KEY}{digest}"))
     }
 }
 
 /// The form in which events have an address: letters of a `0x` address have no case.
-fn canonical(address: &str) -> Cow<'_, str> {
+pub(super) fn canonical(address: &str) -> Cow<'_, str> {
     let is_evm = is_address(Family::Evm, address) && address.bytes().any(|byte| byte.is_ascii_uppercase());
     if is_evm { Cow::Owned(address.to_ascii_lowercase()) } else { Cow::Borrowed(address) }
 }
@@ -207,7 +217,8 @@ pub(super) fn is_address(family: Family, text: &str) -> bool {
 /// The id of an asset of a source from what the settings call it, `None` for any; an error tells what is wrong.
 pub(super) fn asset_id(text: &str, source: &MountedSource) -> Result<Option<String>, String> {
     let native = source.coins.first().filter(|_| text == NATIVE);
-    let known = source.coins.iter().find(|coin| coin.id == text || coin.code == text);
+    let id = canonical(text);
+    let known = source.coins.iter().find(|coin| coin.id == *id || coin.code == text);
     if let Some(coin) = native.or(known) {
         return Ok(Some(coin.id.clone()));
     }
@@ -225,7 +236,8 @@ pub(super) fn asset_id(text: &str, source: &MountedSource) -> Result<Option<Stri
             Some(text.to_ascii_uppercase())
         }
         Family::Xrpl => issued(currency::currency),
-        Family::Evm => is_address(family, text).then(|| canonical(text).into_owned()),
+        // What is none of its tokens has payments of no known amount, or none at all.
+        Family::Evm => None,
         Family::Planetmint if text == ANY => return Ok(None),
         Family::Planetmint => Some(text.to_owned()).filter(|id| !id.is_empty() && id != NATIVE),
     };
@@ -233,24 +245,42 @@ pub(super) fn asset_id(text: &str, source: &MountedSource) -> Result<Option<Stri
         _ if text == ANY => "is `any`, but different assets are no one currency; name one".to_owned(),
         Family::Stellar | Family::Xrpl => format!("is `{text}`, which names no one asset; write native or CODE:ISSUER"),
         Family::Evm => {
-            format!("is `{text}`, and no token of the source is called so; write native, or a token's address")
+            format!("is `{text}`, and no token of the source is called so; write native, or add it to its `tokens`")
         }
         Family::Planetmint => "is missing; write the asset's id, or any".to_owned(),
     })
 }
 
-/// The scale that clients are told unless the settings say another; `None`: only they can know.
-pub(super) fn default_scale(id: Option<&str>, source: &MountedSource) -> Option<u32> {
+/// How many digits after the point its amounts have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Digits {
+    /// So many at most.
+    Known(u32),
+    /// Its amounts have their own power of ten (tokens of the XRP Ledger).
+    Any,
+    /// The source does not say, and without them there is no amount.
+    Unknown,
+}
+
+pub(super) fn digits(id: Option<&str>, source: &MountedSource) -> Digits {
     let known = source.coins.iter().find(|coin| Some(coin.id.as_str()) == id);
-    let decimals = match (known, source.family) {
-        (Some(coin), _) => coin.decimals?.into(),
-        (None, Family::Stellar) => STELLAR_SCALE,
-        (None, Family::Xrpl) if id.is_some_and(|id| id.contains(':')) => TOKEN_SCALE,
+    match (known, source.family) {
+        (Some(coin), _) => coin.decimals.map_or(Digits::Unknown, |decimals| Digits::Known(decimals.into())),
+        (None, Family::Stellar) => Digits::Known(STELLAR_SCALE),
+        (None, Family::Xrpl) if id.is_some_and(|id| id.contains(':')) => Digits::Any,
         // Multi-purpose tokens and what Planetmint has are told in whole numbers.
-        (None, Family::Xrpl | Family::Planetmint) => LEAST_SCALE,
-        (None, Family::Evm) => return None,
-    };
-    Some(decimals.max(LEAST_SCALE))
+        (None, Family::Xrpl | Family::Planetmint) => Digits::Known(0),
+        (None, Family::Evm) => Digits::Unknown,
+    }
+}
+
+/// The scale that clients are told unless the settings say another; `None`: nobody knows.
+pub(super) fn default_scale(id: Option<&str>, source: &MountedSource) -> Option<u32> {
+    match digits(id, source) {
+        Digits::Known(digits) => Some(digits.max(LEAST_SCALE)),
+        Digits::Any => Some(TOKEN_SCALE),
+        Digits::Unknown => None,
+    }
 }
 
 /// Digits of the largest amounts.

@@ -41,6 +41,7 @@ use crate::broker::{RenderingId, Renderings, StreamEntry};
 use crate::event::{Key, SourceNumber};
 use crate::server::FileError;
 use session::Session;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use transfers::Transfers;
@@ -175,16 +176,12 @@ impl Mount for FiveBellsMount {
     fn open(&self, opening: Opening<'_>) -> Option<Entry> {
         let (place, WEBSOCKET) = self.shared.find(opening.below)? else { return None };
         let (shared, place) = (self.shared.clone(), place.clone());
-        let session = move |user| Session::new(shared, place, user);
-        let credentials = Credentials::of(opening.authorization, opening.query);
-        Some(match self.shared.users.login(credentials, opening.peer) {
-            Login::Done(Ok(user)) => session(user).into(),
-            Login::Done(Err(denied)) => Entry::Refused(denied.reply()),
-            Login::Pending(login) => Entry::Asking(Box::pin(async move {
-                let user = login.await.map_err(|denied| denied.reply())?;
-                Ok(Box::new(session(user)) as _)
-            })),
-        })
+        let (credentials, peer) = (Credentials::of(opening.authorization, opening.query), opening.peer);
+        // Later, when the rest of the handshake was found good: a password is work, and a wrong one counts.
+        Some(Entry::Asking(Box::pin(async move {
+            let user = log_in(&shared.users, credentials, peer).await.map_err(|denied| denied.reply_to_upgrade())?;
+            Ok(Box::new(Session::new(shared, place, user)) as _)
+        })))
     }
 
     fn follow(&self, entry: &StreamEntry, oldest: u64) {
@@ -206,9 +203,8 @@ impl Mount for FiveBellsMount {
 }
 
 /// Judges what a request shows.
-async fn log_in(users: &Arc<Users>, request: &HttpRequest) -> Result<Arc<User>, Denied> {
-    let credentials = Credentials::of(request.authorization.as_deref(), &request.query);
-    match users.login(credentials, request.peer) {
+async fn log_in(users: &Arc<Users>, credentials: Credentials, peer: IpAddr) -> Result<Arc<User>, Denied> {
+    match users.login(credentials, peer) {
         Login::Done(judged) => judged,
         Login::Pending(login) => login.await,
     }

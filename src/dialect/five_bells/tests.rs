@@ -9,6 +9,7 @@ use crate::source::Coin;
 use crate::source::xrpl::recordings;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -174,8 +175,8 @@ async fn tokens_by_both_names() {
         assert_eq!(account.status, 200);
         assert!(String::from_utf8(account.body).unwrap().contains("balance"));
         let query = format!("token={token}");
-        let entry = mount.open(Opening::at("/websocket", &query)).unwrap();
-        assert!(entry.session().is_some(), "a token needs no time");
+        let Some(Entry::Asking(mut entering)) = mount.open(Opening::at("/websocket", &query)) else { panic!() };
+        assert!((&mut entering).now_or_never().is_some_and(|entered| entered.is_ok()), "a token needs no time");
 
         let reply = client.ask(method, path, None).await;
         assert_eq!((reply.status, &reply.body[..]), (401, &b"Unauthorized"[..]));
@@ -191,11 +192,28 @@ async fn tokens_by_both_names() {
     let told: Value = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!((reply.status, told), (401, error("UnauthorizedError", "Invalid token")));
     for (path, query) in [("/websocket", ""), ("/websocket", "token=x"), ("/ledgers/usd/websocket", "token=")] {
-        assert!(matches!(mount.open(Opening::at(path, query)), Some(Entry::Refused(reply)) if reply.status == 401));
+        let Some(Entry::Asking(entering)) = mount.open(Opening::at(path, query)) else { panic!() };
+        let reply = entering.await.err().unwrap();
+        let told: Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!((reply.status, &told["id"]), (401, &json!("UnauthorizedError")));
     }
     for path in ["", "/", "/websocket/", "/ledgers/xrp/websocket", "/ledgers/eur/websocket", "/accounts/alice"] {
         assert!(mount.open(Opening::at(path, "")).is_none(), "{path}");
     }
+}
+
+/// A handshake that fails for another reason costs no password, and is no guess.
+#[actix::test]
+async fn a_password_waits_until_the_handshake_is_good() {
+    let mount = mount();
+    let wrong = basic("alice", "wrong");
+    let open = || mount.open(Opening { authorization: Some(&wrong), ..Opening::at("/websocket", "") });
+    for _ in 0..50 {
+        assert!(matches!(open(), Some(Entry::Asking(_))));
+    }
+    let client = client(&mount);
+    assert_eq!(client.as_user("alice", "GET", "/auth_token").await.0, 200, "nobody has guessed");
+    assert_eq!(mount.shared.users.verified(), 1);
 }
 
 #[actix::test]

@@ -48,6 +48,7 @@ fn assets_are_found_by_every_name_that_means_one() {
         (Family::Evm, "USDC", some(TOKEN)),
         (Family::Evm, &upper, some(TOKEN)),
         (Family::Evm, "DAI", None),
+        (Family::Evm, &TOKEN.replace('5', "6"), None),
         (Family::Planetmint, "any", Some(None)),
         (Family::Planetmint, "ab12", some("ab12")),
         (Family::Planetmint, "native", None),
@@ -72,7 +73,6 @@ fn what_clients_count_with() {
     assert_eq!(told(Family::Evm, "native"), of(Some(18), "POL"));
     assert_eq!(told(Family::Evm, "USDC"), of(Some(6), "USDC"));
     assert_eq!(told(Family::Evm, "ODD"), of(None, "ODD"));
-    assert_eq!(told(Family::Evm, &TOKEN.replace('5', "6")).0, None);
     assert_eq!(told(Family::Planetmint, "any"), of(Some(1), "any"));
 }
 
@@ -91,6 +91,16 @@ fn an_account_has_one_name() {
     assert_eq!(evm.uri_of_payer(TOKEN), "http://l.example/accounts/board");
     assert_eq!(evm.uri_of_payer(ZERO_ADDRESS), "http://l.example/accounts/issuance");
     assert_eq!(evm.uri_of_payee(ZERO_ADDRESS), "http://l.example/accounts/burn");
+
+    // Who is nobody, and cannot be waited for.
+    let digest = format!("key-{}", "0a".repeat(20));
+    for nobody in [ISSUANCE, BURN, ZERO_ADDRESS, &ZERO_ADDRESS.to_uppercase(), &digest] {
+        assert!(evm.is_nobody(nobody) && !evm.knows(nobody), "{nobody}");
+    }
+    assert!(!evm.is_nobody("key-1") && !evm.is_nobody("board") && !evm.is_nobody(&other));
+    let named = ledger(Family::Evm, json!({ "source": "s", "accounts": { "mint": ZERO_ADDRESS } }));
+    assert!(!named.is_nobody("mint") && !named.is_nobody(ZERO_ADDRESS), "named, it is told so on either side");
+    assert_eq!(named.uri_of_payer(ZERO_ADDRESS), named.uri_of_payee(ZERO_ADDRESS));
 
     let xrpl = ledger(Family::Xrpl, json!({ "source": "s", "accounts": { "b": BITSTAMP } }));
     assert_eq!(&*xrpl.account_key("B"), format!("account:{BITSTAMP}"));

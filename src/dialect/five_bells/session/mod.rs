@@ -28,6 +28,8 @@ pub(super) struct Session {
     shared: Arc<Shared>,
     place: Arc<Place>,
     user: Arc<User>,
+    /// The keys of the user's accounts, sorted.
+    own: Box<[Key]>,
     /// What it will be subscribed to when every change has taken effect.
     wants: Wants,
     /// The form of the last order that was good.
@@ -49,7 +51,9 @@ struct Before {
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, place: Arc<Place>, user: Arc<User>) -> Session {
         let (wants, form) = (Wants::default(), Form::Object);
-        Session { shared, place, user, wants, form, changes: 0, before: None, closed: false }
+        let mut own = place.keys_of(&user);
+        own.sort_unstable();
+        Session { shared, place, user, own: own.into(), wants, form, changes: 0, before: None, closed: false }
     }
 
     fn message(&mut self, bytes: &[u8], output: &mut Output) {
@@ -100,11 +104,20 @@ impl Session {
     /// The keys of accounts that the client may see all of, as often as it names them.
     fn accounts(&self, accounts: &[Value]) -> Result<Vec<Key>, Fault> {
         let ledger: &Ledger = &self.place.ledger;
+        // Before anything is looked up. By their texts: an account that is named in two ways counts twice.
+        let mut different: Vec<&str> = accounts.iter().filter_map(Value::as_str).collect();
+        different.sort_unstable();
+        different.dedup();
+        if different.len() > self.shared.values_per_session {
+            return Err(Fault::TOO_MANY_ACCOUNTS);
+        }
         let mut names = Vec::with_capacity(accounts.len());
         let mut bad_name = None;
         for account in accounts {
             let Some(uri) = account.as_str() else { return Err(Fault::invalid_account(&account.to_string())) };
             match ledger.name_in(uri) {
+                // Nothing that happens is found under it, and who waits for it would wait for ever.
+                Ok(name) if ledger.is_nobody(name) => return Err(Fault::invalid_account(uri)),
                 Ok(name) => names.push(name),
                 Err(NotAnAccount::Uri) => return Err(Fault::invalid_account(uri)),
                 Err(NotAnAccount::Name) => {
@@ -117,17 +130,8 @@ impl Session {
             return Err(fault);
         }
         let keys: Vec<Key> = names.into_iter().map(|name| ledger.account_key(name)).collect();
-        if !self.user.admin {
-            let own = self.place.keys_of(&self.user);
-            if keys.iter().any(|key| !own.contains(key)) {
-                return Err(Fault::NOT_AUTHORIZED);
-            }
-        }
-        let mut different: Vec<&Key> = keys.iter().collect();
-        different.sort_unstable();
-        different.dedup();
-        if different.len() > self.shared.values_per_session {
-            return Err(Fault::TOO_MANY_ACCOUNTS);
+        if !self.user.admin && keys.iter().any(|key| self.own.binary_search(key).is_err()) {
+            return Err(Fault::NOT_AUTHORIZED);
         }
         Ok(keys)
     }

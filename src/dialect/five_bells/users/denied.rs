@@ -3,6 +3,9 @@
 use crate::dialect::HttpReply;
 use std::time::Duration;
 
+/// What may be shown.
+const CHALLENGE: &str = r#"Basic realm="Users", Bearer realm="Users""#;
+
 /// Why a request was not let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Denied {
@@ -33,6 +36,15 @@ impl Denied {
         }
     }
 
+    /// The answer to a handshake: always JSON.
+    pub fn reply_to_upgrade(&self) -> HttpReply {
+        let none = r#"{"id":"UnauthorizedError","message":"Unauthorized"}"#;
+        match self {
+            Denied::None => HttpReply::json(401, none).with("www-authenticate", CHALLENGE),
+            _ => self.reply(),
+        }
+    }
+
     /// The answer. Where the original has one it is that, but for a user who does not exist.
     pub fn reply(&self) -> HttpReply {
         let told = |status, id: &str, message: &str| {
@@ -44,7 +56,7 @@ impl Denied {
                 headers: vec![("content-type", "text/plain; charset=utf-8".to_owned())],
                 body: b"Unauthorized".to_vec(),
             }
-            .with("www-authenticate", r#"Basic realm="Users", Bearer realm="Users""#),
+            .with("www-authenticate", CHALLENGE),
             Denied::Password => told(401, "UnauthorizedError", "Invalid password"),
             Denied::Token => told(401, "UnauthorizedError", "Invalid token"),
             Denied::Busy => told(503, "ServiceUnavailableError", "Too many logins at once; try again in a moment")
@@ -74,6 +86,10 @@ mod tests {
             r#"401 [content-type: text/plain; charset=utf-8, www-authenticate: Basic realm="Users", Bearer realm="Users"] Unauthorized"#
         );
         let json = "content-type: application/json";
+        let upgrade = Denied::None.reply_to_upgrade();
+        assert_eq!(upgrade.body, br#"{"id":"UnauthorizedError","message":"Unauthorized"}"#);
+        assert!(upgrade.headers.iter().any(|(name, _)| *name == "www-authenticate"));
+        assert_eq!(Denied::Token.reply_to_upgrade(), Denied::Token.reply());
         let unauthorized = |message| format!(r#"401 [{json}] {{"id":"UnauthorizedError","message":"{message}"}}"#);
         assert_eq!(text(Denied::Password), unauthorized("Invalid password"));
         assert_eq!(text(Denied::Token), unauthorized("Invalid token"));
