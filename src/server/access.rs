@@ -6,7 +6,7 @@ use super::handshake::Refusal;
 use super::tls::FileError;
 use crate::config::{Mount, Origin};
 use actix_http::RequestHead;
-use actix_http::header::{AUTHORIZATION, HeaderName, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use actix_http::header::{AUTHORIZATION, HeaderName, HeaderValue, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -60,18 +60,24 @@ impl Access {
 
     /// Whether the client may connect, and with which token.
     pub fn judge(&self, head: &RequestHead) -> Result<Option<Box<TokenId>>, Refusal> {
-        if !self.origins.is_empty()
-            && let Some(origin) = head.headers().get(ORIGIN)
-        {
-            let allowed = origin.to_str().is_ok_and(|origin| self.origins.iter().any(|allowed| allowed.allows(origin)));
-            if !allowed {
-                return Err(Refusal::Origin);
-            }
+        if head.headers().get(ORIGIN).is_some_and(|origin| !self.allows_origin(origin)) {
+            return Err(Refusal::Origin);
         }
         let Some(tokens) = &self.tokens else { return Ok(None) };
         let known = tokens.known.read().unwrap_or_else(PoisonError::into_inner);
         let mut offered = offered(head).take(MOST_OFFERED).map(|token| TokenId::from(Sha256::digest(token)));
         offered.find(|token| known.contains(token)).map(|token| Some(Box::new(token))).ok_or(Refusal::Token)
+    }
+
+    /// Whether pages of every origin may connect.
+    pub fn allows_all_origins(&self) -> bool {
+        self.origins.is_empty()
+    }
+
+    /// Whether pages of this one may.
+    pub fn allows_origin(&self, origin: &HeaderValue) -> bool {
+        let named = |origin| self.origins.iter().any(|allowed| allowed.allows(origin));
+        self.allows_all_origins() || origin.to_str().is_ok_and(named)
     }
 
     /// Whether a client that came in with this token would still.
@@ -140,7 +146,6 @@ pub fn offers_bearer(head: &RequestHead) -> bool {
 mod tests {
     use super::*;
     use crate::dialect::{DialectConfig, flow};
-    use actix_http::header::HeaderValue;
 
     const TOKEN: &str = "0123456789abcdef-._~";
     const OTHER: &str = "fedcba9876543210fedc";

@@ -4,6 +4,7 @@ pub mod access;
 pub mod admin;
 pub mod admission;
 mod arriving;
+mod cors;
 pub mod handshake;
 pub mod listener;
 pub mod metrics;

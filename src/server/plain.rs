@@ -1,8 +1,9 @@
 //! Plain HTTP below the mounts of dialects that answer it.
 
+use super::cors::Cors;
 use super::listener::Listener;
 use super::{handshake, page};
-use crate::broker::History;
+use crate::broker::{History, MountEntry};
 use crate::dialect::{self, HttpReply, Opening, Recent};
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -21,6 +22,24 @@ pub async fn answer(
     else {
         return HttpResponse::NotFound().finish();
     };
+    let cors = Cors::of(&mount.access, request.head());
+    let mut response = match cors.preflight(request.head()) {
+        Some(response) => response,
+        None => of_mount(&listener, mount, below, history, &request, payload).await,
+    };
+    cors.tell(response.headers_mut());
+    response
+}
+
+/// The answer of a mount to what is `below` it.
+async fn of_mount(
+    listener: &Listener,
+    mount: &MountEntry,
+    below: &str,
+    history: Arc<History>,
+    request: &HttpRequest,
+    payload: web::Payload,
+) -> HttpResponse {
     if let Err(refusal) = mount.access.judge(request.head()) {
         return refusal.response().into();
     }
@@ -55,7 +74,7 @@ pub async fn answer(
             response.body(body)
         }
         None if mount.dialect.open(Opening::at(below, request.query_string())).is_some() => {
-            page::upgrade_required(request).await
+            page::upgrade_required(request.clone()).await
         }
         None => HttpResponse::NotFound().finish(),
     }

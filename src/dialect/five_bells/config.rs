@@ -4,7 +4,7 @@ use super::ledger::{
     BURN, Digits, ISSUANCE, asset_id, canonical, default_code, default_precision, default_scale, digits, is_address,
     is_identifier,
 };
-use super::users::{AccessConfig, UserEntry};
+use super::users::{AccessConfig, KnownLedger, UserEntry};
 use crate::config::decode::suggestion;
 use crate::config::reference::{Entry, Show, Shown};
 use crate::config::tree::Step;
@@ -135,6 +135,16 @@ impl Config {
         }
     }
 
+    /// What users may have accounts of.
+    pub(super) fn known_ledgers(&self, sources: &[MountedSource]) -> Vec<KnownLedger> {
+        let known = |(key, ledger): (&str, &LedgerSettings)| KnownLedger {
+            key: key.to_owned(),
+            names: ledger.accounts.iter().map(|(name, _)| name.to_owned()).collect(),
+            family: sources.iter().find(|source| source.name == ledger.source).map(|source| source.family),
+        };
+        self.ledgers.iter().map(known).collect()
+    }
+
     /// Everything that is wrong with the settings, on a mount of these sources.
     pub fn problems(&self, sources: &[MountedSource]) -> Vec<Finding> {
         let mut found: Vec<Finding> = Vec::new();
@@ -167,7 +177,7 @@ impl Config {
             }
             _ => {}
         }
-        found.extend(self.access().problems(&keys));
+        found.extend(self.access().problems(&self.known_ledgers(sources)));
         found
     }
 }

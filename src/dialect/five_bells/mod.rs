@@ -25,6 +25,7 @@ mod http;
 mod ledger;
 mod render;
 mod session;
+mod skipped;
 mod transfer;
 mod transfers;
 pub mod users;
@@ -41,9 +42,10 @@ use crate::broker::{RenderingId, Renderings, StreamEntry};
 use crate::event::{Key, SourceNumber};
 use crate::server::FileError;
 use session::Session;
+use skipped::Skipped;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use transfers::Transfers;
 use users::{Credentials, Denied, Login, User, Users};
 
@@ -76,6 +78,7 @@ struct Shared {
     /// Which of them stands at the mount's own path.
     default: Option<usize>,
     transfers: Transfers,
+    skipped: Skipped,
     /// What makes tokens of receipts that nobody else can make.
     secret: [u8; 32],
     values_per_session: usize,
@@ -130,8 +133,8 @@ impl FiveBellsMount {
     /// A mount with these settings in these surroundings. Users and keys that stand in files are unknown until
     /// [`Mount::read_files`].
     pub fn new(config: Config, context: MountContext, renderings: &mut Renderings) -> FiveBellsMount {
-        let keys = config.ledgers.iter().map(|(key, _)| key.to_owned());
-        let users = Users::new(&config.access(), &context.section).with_ledgers(keys);
+        let known = config.known_ledgers(&context.mounted);
+        let users = Users::new(&config.access(), &context.section).with_ledgers(known);
         let default_key = config.default_key();
         let mut place = |(key, settings): (&str, &LedgerSettings)| {
             let source = context.mounted.iter().find(|source| source.name == settings.source)?;
@@ -156,6 +159,7 @@ impl FiveBellsMount {
             places,
             default,
             transfers: Transfers::default(),
+            skipped: Skipped::new(&context.section),
             secret: rand::random(),
             values_per_session: context.values_per_session,
             waiting_changes: context.waiting_changes,
@@ -187,6 +191,8 @@ impl Mount for FiveBellsMount {
     fn follow(&self, entry: &StreamEntry, oldest: u64) {
         let ledgers = || self.shared.places.iter().map(|place| &place.ledger);
         let batch = &entry.batch;
+        let lacks = |event| ledgers().any(|ledger| Transfer::lacks_amount(ledger, batch, event));
+        self.shared.skipped.count(batch.events.iter().filter(|event| lacks(event)).count() as u64, Instant::now());
         let told = batch
             .events
             .iter()

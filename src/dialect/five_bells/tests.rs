@@ -232,8 +232,8 @@ async fn accounts_by_who_asks() {
     };
     for (user, path, expected) in [
         ("alice", "/accounts/alice", whole("alice")),
-        ("alice", "/accounts/ALICE", whole("alice")),
-        ("alice", &format!("/accounts/{ALICE}"), whole("alice")),
+        ("", &format!("/accounts/{ALICE}"), of("alice")),
+        ("bob", "/accounts/ALICE", of("alice")),
         ("admin", "/accounts/alice", whole("alice")),
         ("", "/accounts/alice", of("alice")),
         ("bob", "/accounts/alice", of("alice")),
@@ -242,7 +242,20 @@ async fn accounts_by_who_asks() {
     ] {
         assert_eq!(client.as_user(user, "GET", path).await, (200, expected), "{user} {path}");
     }
+    // A client of such an account would hear nothing: it shall not think that it is connected.
+    let renamed = format!("Unknown account; its one name here is {URL}/accounts/alice");
+    for (user, path) in [
+        ("alice", "/accounts/ALICE"),
+        ("alice", &format!("/accounts/{ALICE}")),
+        ("admin", &format!("/accounts/{ALICE}")),
+    ] {
+        let told = client.as_user(user, "GET", path).await;
+        assert_eq!(told, (404, error("NotFoundError", &renamed)), "{user} {path}");
+    }
+    let (status, told) = client.as_user("admin", "GET", "/accounts/admin").await;
+    assert_eq!((status, &told["is_admin"]), (200, &json!(true)));
     let unknown = (404, error("NotFoundError", "Unknown account"));
+    assert_eq!(client.as_user("admin", "GET", "/accounts/issuance").await, unknown);
     assert_eq!(client.as_user("alice", "GET", "/accounts/nobody").await, unknown);
     assert_eq!(client.as_user("admin", "GET", "/accounts/nobody").await, unknown);
     for user in ["", "alice"] {

@@ -172,6 +172,11 @@ impl<'a> Transfer<'a> {
         payment(ledger, batch, event).is_some()
     }
 
+    /// Whether an event would be one, were its amount known.
+    pub fn lacks_amount(ledger: &Ledger, batch: &LedgerBatch, event: &Event) -> bool {
+        payment_here(ledger, batch, event).is_some_and(|payment| payment.amount.is_none())
+    }
+
     /// What the transfer of a payment is known by.
     pub fn id_of(batch: &LedgerBatch, event: &Event) -> Uuid {
         let (network, index) = (&batch.network, event.place.sub);
@@ -231,10 +236,15 @@ impl<'a> Transfer<'a> {
 
 /// The payment that an event is, of a ledger's source and asset and of a known amount.
 fn payment<'a>(ledger: &Ledger, batch: &LedgerBatch, event: &'a Event) -> Option<(&'a Payment, &'a Amount)> {
-    let Body::Payment(payment) = &event.body else { return None };
-    let is_here = batch.source == ledger.source() && ledger.has_asset(&payment.asset.id);
-    let amount = payment.amount.as_ref().filter(|amount| is_here && !amount.is_negative())?;
+    let payment = payment_here(ledger, batch, event)?;
+    let amount = payment.amount.as_ref().filter(|amount| !amount.is_negative())?;
     Some((payment, amount))
+}
+
+/// The payment that an event is, of a ledger's source and asset.
+fn payment_here<'a>(ledger: &Ledger, batch: &LedgerBatch, event: &'a Event) -> Option<&'a Payment> {
+    let Body::Payment(payment) = &event.body else { return None };
+    (batch.source == ledger.source() && ledger.has_asset(&payment.asset.id)).then_some(&**payment)
 }
 
 /// Nothing may stand here that five-bells-ledger has not: its clients drop the whole resource.

@@ -26,7 +26,7 @@ fn with(change: impl FnOnce(&mut Value)) -> Vec<String> {
     let mut config = json!({
         "ledgers": {
             "xrp": { "source": "xrpl-main", "accounts": { "alice": ALICE } },
-            "eth": { "source": "chain", "asset": "ETH", "scale": 9, "ilp_prefix": "g.eth." },
+            "eth": { "source": "chain", "asset": "ETH", "scale": 18, "ilp_prefix": "g.eth." },
         },
         "default": "xrp",
     });
@@ -71,7 +71,16 @@ fn each_problem_is_told_where_it_stands() {
             json!({ "/ledgers/eth/asset": "any" }),
             "ledgers.eth.asset is `any`, but different assets are no one currency",
         ),
-        (json!({ "/ledgers/eth/asset": "ODD", "/ledgers/eth/scale": null }), "ledgers.eth.scale is missing"),
+        (json!({ "/ledgers/eth/asset": "ODD", "/ledgers/eth/scale": null }), "ledgers.eth.asset is `ODD`, and the source says"),
+        (json!({ "/ledgers/eth/asset": "ODD" }), "says no `decimals` of it"),
+        (json!({ "/ledgers/eth/asset": zero }), "and no token of the source is called so"),
+        (json!({ "/ledgers/eth/scale": 17 }), "ledgers.eth.scale is 17, and amounts have 18 digits"),
+        (json!({ "/ledgers/xrp/scale": 2 }), "ledgers.xrp.scale is 2, and amounts have 6 digits"),
+        (json!({ "/ledgers/eth/precision": 17 }), "ledgers.eth.precision is 17, less than `scale`"),
+        (
+            json!({ "/ledgers/eth/accounts": { "a": zero, "b": zero.to_uppercase() } }),
+            "ledgers.eth.accounts.b is the account of `a` already",
+        ),
         (json!({ "/ledgers/eth/scale": 0 }), "ledgers.eth.scale is 0, at which clients give up"),
         (json!({ "/ledgers/eth/scale": 256 }), "ledgers.eth.scale is 256"),
         (json!({ "/ledgers/eth/precision": 0 }), "ledgers.eth.precision is 0"),
@@ -119,13 +128,15 @@ fn users_and_tokens_are_looked_at_where_they_stand() {
         let read = crate::config::load::parse("x.yaml", &text);
         read.err().map(|error| error.to_string()).unwrap_or_default()
     };
-    let user = "{ name: al, password_file: /x, accounts: ['xrp:a'] }";
+    let user = "{ name: al, password_file: /x, accounts: ['xrp:rPT1Sjq2YGrBMTttX4GZHjKu9dyfzbpAYe'] }";
     assert_eq!(file(user, ""), "");
     let unknown = file(&user.replace("xrp:", "xpr:"), "");
     assert!(
         unknown.starts_with("x.yaml:11:") && unknown.contains("config.users[0].accounts[0] is of the ledger `xpr`"),
         "{unknown}"
     );
+    let stranger = file(&user.replace("rPT1", "rXX1"), "");
+    assert!(stranger.contains("accounts[0] is no address on the XRP Ledger, and no name of the ledger `xrp`"), "{stranger}");
     let tokens = file(user, "    tokens_file: /tokens\n");
     assert!(tokens.contains("x.yaml:7:18: listeners[0].mounts[0].tokens_file asks"), "{tokens}");
 }

@@ -1,9 +1,11 @@
 //! The settings of who may come in, and what may be wrong with them.
 
+use super::super::ledger::is_address;
 use super::password::Hash;
 use crate::config::tree::Step;
 use crate::config::units::Time;
 use crate::config::{Discreet, Finding, HoldsSecret, decode::suggestion, settings};
+use crate::event::Family;
 use crate::source::Secret;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -59,9 +61,32 @@ impl HoldsSecret for UserConfig {
     const FORM: &'static str = "{ name: NAME, password_file: FILE, accounts: ['LEDGER:NAME'] }";
 }
 
+/// A ledger of the mount, as far as users' accounts are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownLedger {
+    /// Its key.
+    pub key: String,
+    /// Its accounts that have names.
+    pub names: Vec<String>,
+    /// What its addresses look like; `None`: any name may be one.
+    pub family: Option<Family>,
+}
+
+impl KnownLedger {
+    /// What is wrong with an account there. Its text is not repeated: people write passwords in wrong places.
+    fn fault(&self, account: &str) -> Option<String> {
+        let family = self.family?;
+        let is_name = || self.names.contains(&account.to_ascii_lowercase());
+        (!is_address(family, account) && !is_name()).then(|| {
+            let near = suggestion(account, self.names.iter().map(String::as_str));
+            format!("is no address on {family}, and no name of the ledger `{}`{near}", self.key)
+        })
+    }
+}
+
 impl AccessConfig {
-    /// Everything that is wrong with the settings; `ledgers` are the keys of the mount's ledgers.
-    pub fn problems(&self, ledgers: &[&str]) -> Vec<Finding> {
+    /// Everything that is wrong with the settings, on a mount of these ledgers.
+    pub fn problems(&self, ledgers: &[KnownLedger]) -> Vec<Finding> {
         let mut found = Vec::new();
         for (at, user) in self.users.iter().enumerate() {
             for (path, message) in user.problems(Some(ledgers)) {
@@ -87,7 +112,7 @@ impl AccessConfig {
 
 impl UserConfig {
     /// Everything that is wrong with the entry; without `ledgers` those of `accounts` are not looked at.
-    pub(super) fn problems(&self, ledgers: Option<&[&str]>) -> Vec<Finding> {
+    pub(super) fn problems(&self, ledgers: Option<&[KnownLedger]>) -> Vec<Finding> {
         let mut found: Vec<Finding> = Vec::new();
         let mut tell = |path: &[Step], message: String| found.push((path.to_vec(), message));
         if !is_name(&self.name) {
@@ -112,15 +137,21 @@ impl UserConfig {
         }
         for (at, text) in self.accounts.iter().enumerate() {
             let path = ["accounts".into(), at.into()];
-            let Some((ledger, _)) = account(text) else {
+            let Some((ledger, account)) = account(text) else {
                 tell(&path, "is no account; write `<ledger>:<name or address>`, such as xrp:alice".to_owned());
                 continue;
             };
-            if let Some(known) = ledgers
-                && !known.contains(&ledger)
-            {
-                let near = suggestion(ledger, known.iter().copied());
-                tell(&path, format!("is of the ledger `{ledger}`, and none is called so{near}"));
+            let Some(known) = ledgers else { continue };
+            match known.iter().find(|known| known.key == ledger) {
+                Some(known) => {
+                    if let Some(fault) = known.fault(account) {
+                        tell(&path, fault);
+                    }
+                }
+                None => {
+                    let near = suggestion(ledger, known.iter().map(|known| known.key.as_str()));
+                    tell(&path, format!("is of the ledger `{ledger}`, and none is called so{near}"));
+                }
             }
         }
         found
@@ -178,15 +209,18 @@ mod tests {
         let good = quick("pass");
         let too_much = good.replace("m=8,", "m=4194304,");
         let config: AccessConfig = serde_json::from_value(json!({ "token_max_age": "999ms", "users": [
-            { "name": "alice", "password_hash": good, "accounts": ["xrp:alice", "xlm:G_A-1"] },
+            { "name": "alice", "password_hash": good, "accounts": ["xrp:alice"] },
             { "name": "Bob", "password_file": "/a", "password_hash": good },
             { "name": "alice", "password_hash": "SECRET" },
             { "name": "carol", "accounts": ["xpr:a", "xrp:", "SECRET", "xrp:a b"] },
             { "name": "dora", "password_hash": too_much, "admin": true },
+            { "name": "emil", "password_hash": good, "accounts": ["xlm:Alice", "xlm:alcie", "xlm:SECRET"] },
         ] }))
         .unwrap();
+        let ledger = |key: &str, family| KnownLedger { key: key.to_owned(), names: vec!["alice".to_owned()], family };
+        let ledgers = [ledger("xrp", None), ledger("xlm", Some(Family::Stellar))];
         let found: Vec<String> = config
-            .problems(&["xrp", "xlm"])
+            .problems(&ledgers)
             .into_iter()
             .map(|(path, message)| format!("{} {message}", path_text(path.iter())))
             .collect();
@@ -201,6 +235,8 @@ mod tests {
             "users[3].accounts[2] is no account",
             "users[3].accounts[3] is no account",
             "users[4].password_hash asks for more than 256 MiB of memory",
+            "users[5].accounts[1] is no address on Stellar, and no name of the ledger `xlm`; did you mean `alice`?",
+            "users[5].accounts[2] is no address on Stellar",
             "token_max_age is less than a second",
         ];
         assert_eq!(found.len(), expected.len(), "{found:#?}");

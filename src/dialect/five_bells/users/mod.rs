@@ -32,7 +32,7 @@ mod table;
 mod tests;
 mod token;
 
-pub use config::{AccessConfig, UserConfig, UserEntry};
+pub use config::{AccessConfig, KnownLedger, UserConfig, UserEntry};
 pub use credentials::Credentials;
 pub use denied::Denied;
 pub use password::{Cost, LONGEST_PASSWORD, hash_password};
@@ -44,6 +44,7 @@ use guard::Guard;
 use memory::{Blinding, Memory};
 use password::Credential;
 use queue::{Job, Placed, Queue};
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -94,7 +95,7 @@ pub enum Login {
 pub struct Users {
     settings: AccessConfig,
     section: String,
-    ledgers: Option<Vec<String>>,
+    ledgers: Option<Vec<KnownLedger>>,
     table: RwLock<Arc<Table>>,
     blinding: Blinding,
     memory: Mutex<Memory>,
@@ -125,9 +126,9 @@ impl Users {
         }
     }
 
-    /// With the keys of the mount's ledgers: a user in `users_file` with an account of another is an error.
-    pub fn with_ledgers(mut self, ledgers: impl IntoIterator<Item = String>) -> Users {
-        self.ledgers = Some(ledgers.into_iter().collect());
+    /// With the mount's ledgers: a user in `users_file` with an account that is none there is an error.
+    pub fn with_ledgers(mut self, ledgers: Vec<KnownLedger>) -> Users {
+        self.ledgers = Some(ledgers);
         self
     }
 
@@ -137,7 +138,7 @@ impl Users {
         let new = Table::read(&self.settings, &around, &self.table())?;
         *self.table.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(new);
         // Here and not where it is made: settings are also made to be looked at.
-        if self.settings.token_key_file.is_none() {
+        if self.settings.token_key_file.is_none() && told_now(&self.section, "random key") {
             log::warn!(mount:% = self.section;
                 "tokens end with this process, and clients that hold one try it for ever; set `token_key_file`");
         }
@@ -274,6 +275,12 @@ impl Shown {
     fn left(self, now: SystemTime) -> Duration {
         Duration::from_secs(self.expiry.saturating_sub(token::seconds(now)))
     }
+}
+
+/// Whether something is told of a mount for the first time. Files are read twice at a start, and again on SIGHUP.
+fn told_now(section: &str, what: &'static str) -> bool {
+    static TOLD: Mutex<BTreeSet<(String, &'static str)>> = Mutex::new(BTreeSet::new());
+    lock(&TOLD).insert((section.to_owned(), what))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! The users as the settings and files have them now, with the key of their tokens: made whole, or not at all.
 
-use super::config::{AccessConfig, UserConfig, UserEntry, account};
+use super::config::{AccessConfig, KnownLedger, UserConfig, UserEntry, account};
 use super::password::{Cost, Credential, Hash};
 use super::token::{Claim, KEY_BYTES, TokenKey};
-use super::{Shown, User};
+use super::{Shown, User, told_now};
 use crate::config::decode::{decode, path_text};
 use crate::config::tree::{Node, Place, Step};
 use crate::server::FileError;
@@ -41,7 +41,7 @@ struct Entry {
 /// Where the settings stand, and what they may name.
 pub(super) struct Surroundings<'a> {
     pub section: &'a str,
-    pub ledgers: Option<&'a [String]>,
+    pub ledgers: Option<&'a [KnownLedger]>,
 }
 
 impl Table {
@@ -63,7 +63,7 @@ impl Table {
         let (mut key, mut number) = (before.key.clone(), before.key_number);
         if let Some(file) = &settings.token_key_file {
             let read = read_key(file).map_err(|reason| around.wrong("token_key_file", file, reason))?;
-            if open_to_all(file) {
+            if open_to_all(file) && told_now(around.section, "open key") {
                 log::warn!(mount:% = around.section, file:% = file.display();
                     "every user of this machine can read the key of the tokens and come in as anybody; run `chmod o-r` on it");
             }
@@ -100,11 +100,10 @@ impl Table {
             .map_err(|(place, _)| wrong(format!("{}is no YAML, or a key stands there twice", at(place))))?;
         let users: Vec<UserEntry> =
             decode(&tree).map_err(|fault| wrong(format!("{}{}", at(fault.place), fault.without_contents())))?;
-        let ledgers: Option<Vec<&str>> = around.ledgers.map(|keys| keys.iter().map(String::as_str).collect());
         for (index, user) in users.iter().enumerate() {
             let taken = self.entries.contains_key(user.name.as_str());
             let taken = taken.then(|| (vec!["name".into()], "is that of another user; remove one of them".to_owned()));
-            if let Some((path, message)) = user.problems(ledgers.as_deref()).into_iter().next().or(taken) {
+            if let Some((path, message)) = user.problems(around.ledgers).into_iter().next().or(taken) {
                 let path = [vec![Step::Index(index)], path].concat();
                 let place = at(Some(tree.place_of(&path)));
                 return Err(wrong(format!("{place}{} {message}", path_text(path.iter()))));

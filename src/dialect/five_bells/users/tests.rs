@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Family;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
@@ -414,6 +415,11 @@ fn another_password_ends_the_old_one_at_once() {
 }
 
 #[test]
+fn what_is_told_of_a_mount_is_told_once() {
+    assert!(told_now("once", "a") && !told_now("once", "a") && told_now("once", "b") && told_now("twice", "a"));
+}
+
+#[test]
 fn a_bad_file_changes_nothing_and_is_not_repeated() {
     let files = Files::new();
     let (good, hash) = (quick("pass"), files.write("hash", quick("pass")));
@@ -423,7 +429,8 @@ fn a_bad_file_changes_nothing_and_is_not_repeated() {
         "token_key_file": files.write("key", KEY),
     });
     let settings: AccessConfig = serde_json::from_value(settings).unwrap();
-    let users = Users::with_threads(&settings, "here", 0).with_ledgers(["xrp".to_owned()]);
+    let ledger = KnownLedger { key: "xrp".to_owned(), names: vec!["al".to_owned()], family: Some(Family::Xrpl) };
+    let users = Users::with_threads(&settings, "here", 0).with_ledgers(vec![ledger]);
     users.read_files().unwrap();
     let all_there = || ["inline", "alice"].iter().all(|name| users.find(name).is_some());
     let complains = |file: &str, bad: &[u8], expected: &str| {
@@ -453,6 +460,7 @@ fn a_bad_file_changes_nothing_and_is_not_repeated() {
             "line 2, column 11: [1].name is that of another user",
         ),
         (&entry("dora", "accounts: ['xpr:a']"), "[0].accounts[0] is of the ledger `xpr`, and none is called so"),
+        (&entry("dora", "accounts: ['xrp:AL', 'xrp:SECRET']"), "[0].accounts[1] is no address on the XRP Ledger"),
         (&entry("dora", "accounts: [SECRET]"), "[0].accounts[0] is no account"),
         (&entry("dora", "").replace("m=8", "m=4194304"), "[0].password_hash asks for more than 256 MiB of memory"),
     ] {
