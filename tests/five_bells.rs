@@ -1,14 +1,14 @@
 //! five-bells-ledger end to end: the unmodified ilp-plugin-bells from npm and clients of the proposal, at the same time
 //! on one stream, held against what Flow says of it. The plugin's tests are skipped, said, where it is not installed.
 
-use crate::common::client::{Client, Got};
+use crate::common::client::{Client, Got, Head};
 use crate::common::http::{self, Answer};
 use crate::common::reader::Reader;
 use crate::common::server::{Devnet, Process, Server, path};
 use crate::common::{PATIENCE, pause, wait_until};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use ledgercast::devnet::{Face, Settings, accounts};
+use ledgercast::devnet::{self, Face, Settings, accounts};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io::Write;
@@ -258,6 +258,9 @@ fn who_may_not_come_in_is_told() {
     let unknown = Plugin::of(&server, "alice", "nobody", "secret").unwrap();
     let foreign = Plugin::of(&server, &bells.accounts[0], "bob", "secret").unwrap();
     let own = Plugin::of(&server, &bells.accounts[1], "bob", "secret").unwrap();
+    // Her own by another name: she would be connected and hear nothing.
+    let alias = Plugin::of(&server, &bells.accounts[0], "alice", "secret").unwrap();
+    alias.wait_for("error");
     assert_eq!(wrong.wait_for("error"), unknown.wait_for("error"), "nobody learns who is known");
     // His is another account: he may know that it is there, and nothing that happens there.
     pause(Duration::from_secs(2));
@@ -416,6 +419,110 @@ async fn who_is_removed_is_gone_at_once() {
     assert_eq!(refused.err(), Some(401));
     assert_eq!(subscribe(&mut admin, 1, json!([{ "eventType": "*" }])).await["result"], 1);
     assert_eq!(ask(server.clients, "GET", "/bells/auth_token", Some(&basic("admin", "secret"))).status, 200);
+}
+
+/// Two ledgers of two networks on one mount. One network gives up ledgers while the server stands still: its client is
+/// closed, and the other's misses nothing and gets nothing that is not its own.
+#[tokio::test]
+async fn a_break_of_one_ledger_is_none_of_another() {
+    let bells = Bells::new();
+    let forgetful = devnet::start(Settings {
+        ledger_interval: Duration::from_millis(100),
+        retention: 8,
+        passphrase: "five-bells' gaps".to_owned(),
+        events_per_ledger: 20,
+        ..Settings::default()
+    });
+    let forgetful = forgetful.await.unwrap();
+    let stellar = format!(
+        "sources:\n  xlm: {{ type: stellar_rpc, config: {{ rpc_url: 'http://{}', poll_interval: 50ms }} }}\n",
+        forgetful.address()
+    );
+    let settings = bells.settings(anywhere(), &["admin"]).replacen("sources:\n", &stellar, 1);
+    let settings = settings.replace("path: /bells, sources: [xrpl]", "path: /bells, sources: [xlm, xrpl]");
+    let settings = settings.replace(r#""ledgers":{"#, r#""ledgers":{"xlm":{"source":"xlm"},"#);
+    let server = Server::start(&settings);
+    server.wait_ready();
+    let flow = Reader::start(server.clients, &json!({ "types": ["payment"], "asset_codes": ["XRP"] }));
+    let token = token(&server, "admin");
+    let base = format!("http://{}/bells", server.clients);
+    let mut clients = Vec::new();
+    for below in ["", "/ledgers/xlm"] {
+        let path = format!("/bells{below}/websocket?token={token}");
+        let mut client = Client::try_at(server.clients, &path).await.unwrap_or_else(|status| panic!("{status}"));
+        next(&mut client).await;
+        assert_eq!(subscribe(&mut client, 1, json!({ "eventType": "*" })).await["result"], 1);
+        clients.push((client, format!("{base}{below}")));
+    }
+    let transfer = |text: &str, base: &str| {
+        let mut told: Value = serde_json::from_str(text).unwrap();
+        assert_eq!((&told["params"]["event"], &told["params"]["resource"]["ledger"]), (&json!("transfer.update"), &json!(base)));
+        told["params"]["resource"].take()
+    };
+    for (client, base) in &mut clients {
+        transfer(&client.next_text().await, base);
+    }
+    server.process.signal(rustix::process::Signal::STOP);
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    server.process.signal(rustix::process::Signal::CONT);
+    let (mut broken, broken_base) = clients.pop().unwrap();
+    loop {
+        match broken.next().await {
+            Got::Text(text) => _ = transfer(&text, &broken_base),
+            end => {
+                assert!(matches!(end, Got::Close(1012, _)), "{end:?}");
+                break;
+            }
+        }
+    }
+    let (mut whole, base) = clients.pop().unwrap();
+    let height = |transfer: &Value| transfer["additional_info"]["height"].as_u64().unwrap();
+    let newest = flow.last();
+    let mut heights = Vec::new();
+    while heights.last().is_none_or(|last| *last < newest + 3) {
+        heights.push(height(&transfer(&whole.next_text().await, &base)));
+    }
+    // Between the first ledger and the last, which may be had in part: as many of each as Flow tells.
+    let (first, last) = (heights[0], heights[heights.len() - 1]);
+    let between = |heights: &[u64]| heights.iter().copied().filter(|it| *it > first && *it < last).collect::<Vec<_>>();
+    flow.wait_past(last, PATIENCE);
+    let told: Vec<u64> = flow.texts().iter().map(|text| Head::of(text).ledger).collect();
+    assert_eq!(between(&heights), between(&told));
+    assert!(between(&heights).len() > ENOUGH, "{heights:?}");
+}
+
+/// Pages of other origins may ask, or those that the mount names.
+#[test]
+fn pages_of_other_origins_may_ask() {
+    let bells = Bells::new();
+    let open = bells.settings(anywhere(), &["alice"]);
+    let closed = open.replace("path: /bells,", "path: /bells, allowed_origins: ['https://ours.example'],");
+    let (ours, theirs) = ("https://ours.example", "https://theirs.example");
+    for (settings, origin, allowed) in [
+        (&open, ours, Some("*")),
+        (&open, theirs, Some("*")),
+        (&closed, ours, Some(ours)),
+        (&closed, theirs, None),
+    ] {
+        let server = Server::start(settings);
+        let ask = |method: &str, path: &str, more: &str| {
+            let request = format!(
+                "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: {origin}\r\n{more}\r\n"
+            );
+            let answer = http::exchange(server.clients, request.as_bytes()).expect("an answer");
+            assert_eq!(answer.header("access-control-allow-origin"), allowed, "{answer:?}");
+            assert_eq!(answer.header("vary").is_some(), settings == &closed, "{answer:?}");
+            answer
+        };
+        let preflight = "Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: authorization\r\n";
+        let answer = ask("OPTIONS", "/bells/accounts/alice", preflight);
+        assert_eq!(answer.status, if allowed.is_some() { 204 } else { 403 }, "{answer:?}");
+        let headers = answer.header("access-control-allow-headers");
+        assert_eq!(headers, allowed.map(|_| "authorization, content-type"));
+        assert_eq!(ask("GET", "/bells", "").status, if allowed.is_some() { 200 } else { 403 });
+        assert_eq!(ask("GET", "/bells/health", "").status, if allowed.is_some() { 401 } else { 403 });
+        assert_eq!(ask("OPTIONS", "/bells", "").status, if allowed.is_some() { 405 } else { 403 }, "not asked by a page");
+    }
 }
 
 /// Many who try passwords: they are slowed, and the stream goes on beside them.

@@ -87,8 +87,8 @@ fn each_problem_is_told_where_it_stands() {
         (json!({ "/ledgers/eth/ilp_prefix": "g.eth" }), "ledgers.eth.ilp_prefix is `g.eth`; write `g.eth.`"),
         (json!({ "/ledgers/eth/ilp_prefix": "g eth." }), "ledgers.eth.ilp_prefix is `g eth.`"),
         (
-            json!({ "/ledgers/xrp/accounts": { "bob": ALICE, "alice": ALICE } }),
-            "ledgers.xrp.accounts.alice is the account of `bob` already",
+            json!({ "/ledgers/xrp/accounts": { "alice": ALICE, "bob": ALICE } }),
+            "ledgers.xrp.accounts.bob is the account of `alice` already",
         ),
         (json!({ "/ledgers/xrp/accounts": { "Alice": ALICE } }), "ledgers.xrp.accounts.Alice is no name"),
         (
