@@ -456,7 +456,10 @@ async fn a_break_of_one_ledger_is_none_of_another() {
     }
     let transfer = |text: &str, base: &str| {
         let mut told: Value = serde_json::from_str(text).unwrap();
-        assert_eq!((&told["params"]["event"], &told["params"]["resource"]["ledger"]), (&json!("transfer.update"), &json!(base)));
+        assert_eq!(
+            (&told["params"]["event"], &told["params"]["resource"]["ledger"]),
+            (&json!("transfer.update"), &json!(base))
+        );
         told["params"]["resource"].take()
     };
     for (client, base) in &mut clients {
@@ -498,17 +501,13 @@ fn pages_of_other_origins_may_ask() {
     let open = bells.settings(anywhere(), &["alice"]);
     let closed = open.replace("path: /bells,", "path: /bells, allowed_origins: ['https://ours.example'],");
     let (ours, theirs) = ("https://ours.example", "https://theirs.example");
-    for (settings, origin, allowed) in [
-        (&open, ours, Some("*")),
-        (&open, theirs, Some("*")),
-        (&closed, ours, Some(ours)),
-        (&closed, theirs, None),
-    ] {
+    for (settings, origin, allowed) in
+        [(&open, ours, Some("*")), (&open, theirs, Some("*")), (&closed, ours, Some(ours)), (&closed, theirs, None)]
+    {
         let server = Server::start(settings);
         let ask = |method: &str, path: &str, more: &str| {
-            let request = format!(
-                "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: {origin}\r\n{more}\r\n"
-            );
+            let request =
+                format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nOrigin: {origin}\r\n{more}\r\n");
             let answer = http::exchange(server.clients, request.as_bytes()).expect("an answer");
             assert_eq!(answer.header("access-control-allow-origin"), allowed, "{answer:?}");
             assert_eq!(answer.header("vary").is_some(), settings == &closed, "{answer:?}");
@@ -521,7 +520,11 @@ fn pages_of_other_origins_may_ask() {
         assert_eq!(headers, allowed.map(|_| "authorization, content-type"));
         assert_eq!(ask("GET", "/bells", "").status, if allowed.is_some() { 200 } else { 403 });
         assert_eq!(ask("GET", "/bells/health", "").status, if allowed.is_some() { 401 } else { 403 });
-        assert_eq!(ask("OPTIONS", "/bells", "").status, if allowed.is_some() { 405 } else { 403 }, "not asked by a page");
+        assert_eq!(
+            ask("OPTIONS", "/bells", "").status,
+            if allowed.is_some() { 405 } else { 403 },
+            "not asked by a page"
+        );
     }
 }
 

@@ -353,6 +353,7 @@ fn payment(facts: &Value) -> Event {
         body: Body::Payment(Box::new(Payment {
             from: from.into(),
             to: to.into(),
+            from_muxed_id: None,
             to_muxed_id: None,
             asset: Arc::new(Asset {
                 id: asset.as_str().into(),

@@ -116,6 +116,8 @@ pub struct Payment {
     pub from: Arc<str>,
     /// Who was paid. Never a muxed address: its account.
     pub to: Arc<str>,
+    /// The muxed id of the payer, where it has one.
+    pub from_muxed_id: Option<Box<str>>,
     /// The muxed id of the receiver, where it has one.
     pub to_muxed_id: Option<Box<str>>,
     /// What was delivered.
@@ -161,7 +163,8 @@ impl Body {
             Body::Transaction(body) => size_of::<Transaction>() + text(&body.memo),
             Body::ContractEvent(body) => size_of::<ContractEvent>() + body.topics.get().len() + body.data.get().len(),
             Body::Payment(body) => {
-                size_of::<Payment>() + text(&body.memo) + text(&body.to_muxed_id) + digits(&body.amount)
+                let muxed = text(&body.from_muxed_id) + text(&body.to_muxed_id);
+                size_of::<Payment>() + text(&body.memo) + muxed + digits(&body.amount)
             }
             Body::Trade(body) => size_of::<Trade>() + digits(&body.sold_amount) + digits(&body.bought_amount),
         }

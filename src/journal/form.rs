@@ -8,7 +8,7 @@ use std::io;
 use zstd::bulk::{Compressor, Decompressor};
 use zstd::zstd_safe::CParameter;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// The version and the length.
 const HEAD: usize = 5;
 /// Level 1 is nearly as small as 3 for ledgers, and takes half the time.

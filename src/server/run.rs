@@ -381,12 +381,7 @@ fn upstreams(
 }
 
 /// Shows a mount every ledger of one of its sources.
-async fn follow_for(
-    mount: Arc<MountEntry>,
-    source: SourceNumber,
-    history: Arc<History>,
-    heads: watch::Receiver<u64>,
-) {
+async fn follow_for(mount: Arc<MountEntry>, source: SourceNumber, history: Arc<History>, heads: watch::Receiver<u64>) {
     let kept = history.clone();
     broker::follow(history, heads, source, move |followed| {
         if let Followed::Ledger(entry) = followed {

@@ -211,8 +211,9 @@ impl LedgerSettings {
                     tell(&["asset"], message);
                 }
                 (Digits::Known(digits), Some(scale)) if scale > 0 && scale < digits => {
-                    let message =
-                        format!("is {scale}, and amounts have {digits} digits after the point; leave it out for the default");
+                    let message = format!(
+                        "is {scale}, and amounts have {digits} digits after the point; leave it out for the default"
+                    );
                     tell(&["scale"], message);
                 }
                 _ => {}

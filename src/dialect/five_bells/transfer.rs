@@ -120,26 +120,28 @@ impl<'a> Transfer<'a> {
             0 | 1 => Vec::new(),
             _ => keys.iter().map(|key| key.to_string()).collect(),
         };
+        let inside = |id: &Option<Box<str>>, of: Family| id.clone().filter(|_| family == of);
+        let muxed_account = |of, id: &Option<Box<str>>| muxed(of, id.as_deref()?);
+        // Who gave it a name wants it told apart.
+        let is_told = |muxed: &&String| ledger.has_name(muxed);
+        let payer = muxed_account(&payment.from, &payment.from_muxed_id);
         let debit = Side {
-            account: ledger.uri_of_payer(&payment.from),
+            account: ledger.uri_of_payer(payer.as_ref().filter(is_told).map_or(&payment.from, String::as_str)),
             memo: Memo {
+                muxed_id: inside(&payment.from_muxed_id, Family::Stellar),
+                muxed_account: payer,
                 public_keys: parties.map_or_else(Vec::new, |parties| several(&parties.senders)),
                 ..Memo::default()
             },
         };
-        let inside = |of: Family| payment.to_muxed_id.clone().filter(|_| family == of);
-        let muxed_account = payment.to_muxed_id.as_deref().and_then(|id| muxed(&payment.to, id));
+        let payee = muxed_account(&payment.to, &payment.to_muxed_id);
         let credit = Side {
-            account: match &muxed_account {
-                // Who gave it a name wants it told apart.
-                Some(muxed) if ledger.has_name(muxed) => ledger.uri_of_payee(muxed),
-                _ => ledger.uri_of_payee(&payment.to),
-            },
+            account: ledger.uri_of_payee(payee.as_ref().filter(is_told).map_or(&payment.to, String::as_str)),
             memo: Memo {
                 text: payment.memo.clone(),
-                destination_tag: inside(Family::Xrpl),
-                muxed_id: inside(Family::Stellar),
-                muxed_account,
+                destination_tag: inside(&payment.to_muxed_id, Family::Xrpl),
+                muxed_id: inside(&payment.to_muxed_id, Family::Stellar),
+                muxed_account: payee,
                 public_keys: parties.map_or_else(Vec::new, |parties| several(&parties.owners)),
             },
         };

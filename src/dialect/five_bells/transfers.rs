@@ -59,9 +59,8 @@ mod tests {
         transfers.add(0, 1, vec![(id("a"), 3), (id("b"), 4)], 1);
         transfers.add(1, 2, vec![(id("c"), 1)], 2);
         transfers.add(0, 3, vec![(id("d"), 1)], 1);
-        let find = |source, names: &[&str]| -> Vec<_> {
-            names.iter().map(|name| transfers.find(source, id(name))).collect()
-        };
+        let find =
+            |source, names: &[&str]| -> Vec<_> { names.iter().map(|name| transfers.find(source, id(name))).collect() };
         let all = ["a", "b", "c", "d"];
         assert_eq!(find(0, &all), [Some((1, 3)), Some((1, 4)), None, Some((3, 1))]);
         assert_eq!(find(1, &all), [None, None, Some((2, 1)), None]);

@@ -35,7 +35,7 @@ stored_struct!(ContractEvent {
     movement,
 });
 stored_struct!(Movement { name, asset, amount, from, to });
-stored_struct!(Payment { from, to, to_muxed_id, asset, amount, memo, operation });
+stored_struct!(Payment { from, to, from_muxed_id, to_muxed_id, asset, amount, memo, operation });
 stored_struct!(Trade { seller, buyer, sold, sold_amount, bought, bought_amount, price, offer, pool });
 stored_struct!(Asset { id, code, issuer, kind, decimals });
 

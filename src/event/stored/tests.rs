@@ -101,10 +101,19 @@ fn body() -> impl Strategy<Value = Body> {
                 }))
             }
         ),
-        (key(), key(), maybe_text(), asset(), amount(), maybe_text(), any::<bool>()).prop_map(
-            |(from, to, to_muxed_id, asset, amount, memo, named)| {
+        (key(), key(), [maybe_text(), maybe_text()], asset(), amount(), maybe_text(), any::<bool>()).prop_map(
+            |(from, to, [from_muxed_id, to_muxed_id], asset, amount, memo, named)| {
                 let operation = named.then_some("payment");
-                Body::Payment(Box::new(Payment { from, to, to_muxed_id, asset, amount, memo, operation }))
+                Body::Payment(Box::new(Payment {
+                    from,
+                    to,
+                    from_muxed_id,
+                    to_muxed_id,
+                    asset,
+                    amount,
+                    memo,
+                    operation,
+                }))
             }
         ),
         (key(), key(), asset(), asset(), amount(), maybe_text(), proptest::option::of(key())).prop_map(

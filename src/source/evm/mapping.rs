@@ -179,6 +179,7 @@ impl Mapping<'_> {
         let body = Payment {
             from: self.names.name(&transaction.from.0),
             to: self.names.name(&to.0),
+            from_muxed_id: None,
             to_muxed_id: None,
             asset: self.names.native(),
             amount: self.names.native_amount(value),
@@ -203,6 +204,7 @@ impl Mapping<'_> {
         let body = Payment {
             from: self.names.name(&from),
             to: self.names.name(&to),
+            from_muxed_id: None,
             to_muxed_id: None,
             asset: self.names.token(&token),
             amount: keys.amount.clone(),

@@ -143,6 +143,7 @@ fn append(order: u32, transaction: Transaction, names: &mut Names, events: &mut 
             body: Body::Payment(Box::new(Payment {
                 from: senders.first().map_or_else(|| names.issuance(), |sender| sender.name.clone()),
                 to: first.name.clone(),
+                from_muxed_id: None,
                 to_muxed_id: None,
                 asset: asset.clone(),
                 amount: Some(amount),

@@ -67,6 +67,7 @@ pub fn event(
     let body = Payment {
         from: names.name(moved.from.base()),
         to: names.name(moved.to.base()),
+        from_muxed_id: moved.from.muxed_id().map(|id| MuxedId::Number(id).text()),
         to_muxed_id: muxed.map(|id| id.text()),
         asset: names.asset(&moved.asset),
         amount: amount.clone(),

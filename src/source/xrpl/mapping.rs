@@ -150,6 +150,7 @@ fn payment(ledger: u32, view: &View<'_>, names: &mut Names) -> Option<Event> {
         from: names.name(&from),
         to: names.name(&to),
         // The number of a customer at the receiver: the same as the id inside a muxed address.
+        from_muxed_id: None,
         to_muxed_id: view.fields.number("DestinationTag").map(|tag| tag.to_string().into()),
         asset: names.asset(&asset),
         amount: amount.clone(),

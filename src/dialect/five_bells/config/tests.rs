@@ -71,7 +71,10 @@ fn each_problem_is_told_where_it_stands() {
             json!({ "/ledgers/eth/asset": "any" }),
             "ledgers.eth.asset is `any`, but different assets are no one currency",
         ),
-        (json!({ "/ledgers/eth/asset": "ODD", "/ledgers/eth/scale": null }), "ledgers.eth.asset is `ODD`, and the source says"),
+        (
+            json!({ "/ledgers/eth/asset": "ODD", "/ledgers/eth/scale": null }),
+            "ledgers.eth.asset is `ODD`, and the source says",
+        ),
         (json!({ "/ledgers/eth/asset": "ODD" }), "says no `decimals` of it"),
         (json!({ "/ledgers/eth/asset": zero }), "and no token of the source is called so"),
         (json!({ "/ledgers/eth/scale": 17 }), "ledgers.eth.scale is 17, and amounts have 18 digits"),
@@ -136,7 +139,10 @@ fn users_and_tokens_are_looked_at_where_they_stand() {
         "{unknown}"
     );
     let stranger = file(&user.replace("rPT1", "rXX1"), "");
-    assert!(stranger.contains("accounts[0] is no address on the XRP Ledger, and no name of the ledger `xrp`"), "{stranger}");
+    assert!(
+        stranger.contains("accounts[0] is no address on the XRP Ledger, and no name of the ledger `xrp`"),
+        "{stranger}"
+    );
     let tokens = file(user, "    tokens_file: /tokens\n");
     assert!(tokens.contains("x.yaml:7:18: listeners[0].mounts[0].tokens_file asks"), "{tokens}");
 }

@@ -157,6 +157,7 @@ fn paid(network: &str, hash: &str, index: u64, change: impl FnOnce(&mut Payment)
     let mut payment = Payment {
         from: "A".into(),
         to: "B".into(),
+        from_muxed_id: None,
         to_muxed_id: None,
         asset: Arc::new(crate::event::Asset {
             id: "X".into(),
@@ -319,6 +320,19 @@ fn whoever_pays_and_is_paid() {
     // Who named it wants it told apart.
     let both = json!({ "shop": account, "till": inside });
     assert_eq!(told(both)["account"], format!("{BASE}/accounts/till"));
+
+    // Of the payer, too.
+    let batch = paid("stellar-pubnet", HASH, 0, |payment| {
+        payment.from = account.into();
+        payment.from_muxed_id = Some("42".into());
+    });
+    let ledger_of = |accounts| ledger(Family::Stellar, "X", accounts);
+    for (accounts, name) in [(json!({}), account), (json!({ "shop": account, "till": inside }), "till")] {
+        let ledger = ledger_of(accounts);
+        let told = resource(&Transfer::of(&ledger, &batch, &batch.events[0]).unwrap());
+        assert_eq!(told["debits"][0]["account"], format!("{BASE}/accounts/{name}"));
+        assert_eq!(told["debits"][0]["memo"], json!({ "muxed_id": "42", "muxed_account": inside }));
+    }
 
     let tagged = paid("xrpl", HASH, 0, |payment| payment.to_muxed_id = Some("7".into()));
     let xrpl = ledger(Family::Xrpl, "X", json!({}));

@@ -184,6 +184,7 @@ fn payment() {
     let body = event::Payment {
         from: ALICE.into(),
         to: BOB.into(),
+        from_muxed_id: None,
         to_muxed_id: Some("42".into()),
         asset: asset("USDC:GISSUER", Some(7)),
         amount: stroops(i64::MAX.into()),
@@ -198,6 +199,7 @@ fn payment() {
     assert_written(&batch(EventKind::Payment, Body::Payment(Box::new(body.clone()))), fields);
 
     let bare = event::Payment {
+        from_muxed_id: None,
         to_muxed_id: None,
         asset: asset("0xtoken", None),
         amount: None,
@@ -219,6 +221,7 @@ fn amounts_have_the_decimals_of_their_asset() {
         let body = event::Payment {
             from: ALICE.into(),
             to: BOB.into(),
+            from_muxed_id: None,
             to_muxed_id: None,
             asset: asset("X", decimals),
             amount: Some(Amount::from_units(units, scale)),
