@@ -173,10 +173,11 @@ fn muxed_parties_are_named_by_account_and_found_under_both() {
     };
     let [one, two, three] = [1, 2, 3].map(|number| account(number).to_string());
     let payments = of_kind(&events, &[EventKind::Payment]);
-    let by = [(&one, &source_name), (&three, &acting_name)];
-    for (event, (from, from_name)) in payments.iter().zip(by) {
+    let by = [(&one, &source_name, "5"), (&three, &acting_name, "6")];
+    for (event, (from, from_name, id)) in payments.iter().zip(by) {
         let Body::Payment(body) = &event.body else { panic!() };
         assert_eq!((&*body.from, &*body.to, body.to_muxed_id.as_deref()), (&**from, &*two, Some("7")));
+        assert_eq!(body.from_muxed_id.as_deref(), Some(id));
         assert_eq!(event.subjects, keys(&[from, from_name, &two, &to_name]));
     }
     assert_eq!(events[1].subjects, keys(&[&one, &source_name, &two, &to_name, &three, &acting_name]));
