@@ -22,6 +22,7 @@ mod faults;
 mod five_bells;
 mod flow;
 mod holds;
+mod journal;
 mod kill;
 mod limits;
 mod load;
