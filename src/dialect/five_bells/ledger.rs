@@ -229,18 +229,15 @@ pub(super) fn asset_id(text: &str, source: &MountedSource) -> Result<Option<Stri
         Family::Planetmint if text == ANY => return Ok(None),
         Family::Planetmint => Some(text.to_owned()).filter(|id| !id.is_empty() && id != NATIVE),
     };
-    id.map(Some).ok_or_else(|| {
-        let remedy = match family {
-            _ if text == ANY => "is `any`, but different assets are no one currency; name one".to_owned(),
-            Family::Stellar | Family::Xrpl => {
-                format!("is `{text}`, which names no one asset; write native or CODE:ISSUER")
-            }
-            Family::Evm => {
-                format!("is `{text}`, and no token of the source is called so; write native, or a token's address")
-            }
-            Family::Planetmint => "is missing; write the asset's id, or any".to_owned(),
-        };
-        remedy
+    id.map(Some).ok_or_else(|| match family {
+        _ if text == ANY => "is `any`, but different assets are no one currency; name one".to_owned(),
+        Family::Stellar | Family::Xrpl => {
+            format!("is `{text}`, which names no one asset; write native or CODE:ISSUER")
+        }
+        Family::Evm => {
+            format!("is `{text}`, and no token of the source is called so; write native, or a token's address")
+        }
+        Family::Planetmint => "is missing; write the asset's id, or any".to_owned(),
     })
 }
 

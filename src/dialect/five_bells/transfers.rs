@@ -14,8 +14,11 @@ struct Known {
     /// The ledger's sequence and the event's index in it.
     at: HashMap<Uuid, (u64, u32)>,
     /// By source, the ids of its ledgers from the oldest on.
-    ledgers: HashMap<SourceNumber, VecDeque<(u64, Box<[Uuid]>)>>,
+    ledgers: HashMap<SourceNumber, VecDeque<LedgerIds>>,
 }
+
+/// A ledger's sequence and its transfers.
+type LedgerIds = (u64, Box<[Uuid]>);
 
 impl Transfers {
     /// Takes the transfers of a ledger, and forgets those of the same source's ledgers before `oldest`.
