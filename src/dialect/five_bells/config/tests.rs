@@ -79,7 +79,7 @@ fn each_problem_is_told_where_it_stands() {
         (json!({ "/ledgers/eth/ilp_prefix": "g eth." }), "ledgers.eth.ilp_prefix is `g eth.`"),
         (
             json!({ "/ledgers/xrp/accounts": { "bob": ALICE, "alice": ALICE } }),
-            "ledgers.xrp.accounts.alice is the account of `bob` already",
+            "ledgers.xrp.accounts.bob is the account of `alice` already",
         ),
         (json!({ "/ledgers/xrp/accounts": { "Alice": ALICE } }), "ledgers.xrp.accounts.Alice is no name"),
         (
