@@ -19,6 +19,7 @@
 //!   the filter index and writes into the outboxes of the sessions of that thread.
 //! * [`session`]: one actor for each WebSocket, on a connection task of our own.
 //! * [`dialect`]: what each protocol says and understands: pure state machines.
+//! * [`consumer`]: what keeps every ledger elsewhere, at its own pace: PostgreSQL.
 //! * [`server`]: listeners, mounts, health, metrics, drain. [`config`] and [`cli`] say what to run.
 //! * [`devnet`]: embedded ledgers behind real RPC on the loopback, for demos, tests and loads.
 //! * [`load`]: many clients that check what they get, and how long it takes.
@@ -73,6 +74,7 @@
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod consumer;
 pub mod devnet;
 pub mod dialect;
 pub mod event;

@@ -19,6 +19,7 @@
 //! * nobody's slowness reaches a source: the Broker only appends.
 
 mod actor;
+mod backlog;
 mod entry;
 mod filter;
 mod follower;
@@ -27,10 +28,12 @@ mod index;
 mod outbox;
 mod rendering;
 mod router;
+mod stretch;
 #[cfg(test)]
 mod testing;
 
 pub use actor::{Advanced, Broker, Join, Register, Wish};
+pub use backlog::{Backlog, BacklogRead, Find, Found};
 pub use entry::{Piece, StreamEntry};
 pub use filter::{Clause, MAX_TAGS, Subscription};
 pub use follower::{Followed, follow};
@@ -42,6 +45,7 @@ pub use router::{
     Advance, Apply, Census, Drain, Feed, Lags, MountEntry, OUTBOX_TOTAL, Resume, Revoke, Router, SessionRef,
     SessionReport, Sessions, SortBy, TakeCensus, WorkerCount,
 };
+pub use stretch::{Stretch, Stretches};
 
 use crate::event::LedgerBatch;
 use std::time::Instant;

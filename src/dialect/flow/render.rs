@@ -7,7 +7,7 @@ mod tests;
 use super::PUBLIC_KINDS;
 use crate::broker::Render;
 use crate::dialect::frame::Frames;
-use crate::event::{Amount, Asset, Continuity, Family, Hash, KindSet, LedgerBatch};
+use crate::event::{Amount, Asset, Continuity, Event, Family, Hash, KindSet, LedgerBatch};
 use payload::Payload;
 use serde::{Serialize, Serializer};
 use std::fmt::{self, Display};
@@ -28,20 +28,9 @@ impl Render for FlowRender {
     }
 
     fn event(&self, batch: &LedgerBatch, index: usize, frames: &mut Frames) {
-        let event = &batch.events[index];
-        let Some(payload) = Payload::of(batch, event) else { return };
-        write(
-            frames,
-            &EventMessage {
-                kind: event.kind.name(),
-                id: &event.id,
-                network: self.names_network.then_some(&*batch.network),
-                ledger: batch.ledger.index,
-                ledger_closed_at: Text(time(batch.ledger.closed_at)),
-                transaction_hash: event.transaction_hash.map(|hash| prefixed(batch, hash)),
-                payload,
-            },
-        );
+        if let Some(message) = EventMessage::of(batch, &batch.events[index], self.names_network) {
+            write(frames, &message);
+        }
     }
 
     fn continuity(&self, batch: &LedgerBatch, continuity: &Continuity, frames: &mut Frames) {
@@ -56,6 +45,12 @@ impl Render for FlowRender {
             },
         );
     }
+}
+
+/// An event as a Flow client of one source reads it, without a frame; `None` for what Flow has no words for.
+pub fn event_json(batch: &LedgerBatch, event: &Event) -> Option<String> {
+    let message = EventMessage::of(batch, event, false)?;
+    Some(serde_json::to_string(&message).expect("memory takes all, and the keys are texts"))
 }
 
 fn write(frames: &mut Frames, message: &impl Serialize) {
@@ -134,4 +129,18 @@ struct EventMessage<'a> {
     transaction_hash: Option<Text<PrefixedHash>>,
     #[serde(flatten)]
     payload: Payload<'a>,
+}
+
+impl<'a> EventMessage<'a> {
+    fn of(batch: &'a LedgerBatch, event: &'a Event, names_network: bool) -> Option<EventMessage<'a>> {
+        Some(EventMessage {
+            kind: event.kind.name(),
+            id: &event.id,
+            network: names_network.then_some(&*batch.network),
+            ledger: batch.ledger.index,
+            ledger_closed_at: Text(time(batch.ledger.closed_at)),
+            transaction_hash: event.transaction_hash.map(|hash| prefixed(batch, hash)),
+            payload: Payload::of(batch, event)?,
+        })
+    }
 }
