@@ -27,6 +27,8 @@ mod load;
 mod maticvigil;
 mod pipelines;
 mod planetmint;
+mod postgres;
+mod postgres_stage;
 mod restart;
 mod shutdown;
 mod slow;

@@ -17,6 +17,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement, Transaction};
 
 /// A connection whose tables are ready.
@@ -178,14 +179,33 @@ impl Database {
     /// What is there where a ledger belongs.
     pub async fn known(&self, network: &str, tip: &Tip) -> Result<Known, Trouble> {
         let ask = format!(
-            "select ledger, hash from {p}ledgers where network = $1 and epoch = $2 and ledger in ($3, $3 - 1)",
+            "select ledger, hash from {p}ledgers where network = $1 and epoch = $2 and ledger in ($3::bigint, $3::bigint - 1)",
             p = self.prefix
         );
         let ledger = integer(tip.ledger);
         let rows = self.patiently("a query", self.client.query(&ask, &[&network, &tip.epoch, &ledger])).await?;
         let hash = |of: i64| rows.iter().find(|row| row.get::<_, i64>(0) == of).map(|row| row.get(1));
         let newest = self.tip(network).await?.map_or(tip.epoch, |newest| newest.epoch);
-        Ok(Known { same: hash(ledger), before: hash(ledger - 1), newest_epoch: newest.max(tip.epoch) })
+        let newest_epoch = newest.max(tip.epoch);
+        Ok(Known { same: hash(ledger), before: hash(ledger - 1), newest_epoch, is_foreign: false })
+    }
+
+    /// Whether any of these ledgers, by index and hash, is there.
+    pub async fn has_one(
+        &self,
+        network: &str,
+        epoch: i32,
+        indexes: &[i64],
+        hashes: &[String],
+    ) -> Result<bool, Trouble> {
+        let ask = format!(
+            "select exists (select from {}ledgers where network = $1 and epoch = $2 \
+             and (ledger, hash) in (select * from unnest($3::bigint[], $4::text[])))",
+            self.prefix
+        );
+        let parameters: [&(dyn ToSql + Sync); 4] = [&network, &epoch, &indexes, &hashes];
+        let row = self.patiently("a query", self.client.query_one(&ask, &parameters)).await?;
+        Ok(row.get(0))
     }
 
     /// Writes ledgers with their events and breaks: all of it, or nothing.

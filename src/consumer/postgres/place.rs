@@ -35,6 +35,8 @@ pub struct Known {
     pub before: Option<Option<String>>,
     /// The newest epoch of the network.
     pub newest_epoch: i32,
+    /// For a ledger before the tip that is not there: whether none of those that come with it is there either.
+    pub is_foreign: bool,
 }
 
 /// A break, as it becomes a row.
@@ -87,6 +89,12 @@ pub fn follows(tip: Option<&Tip>, next: &Incoming<'_>) -> bool {
         })
 }
 
+/// Whether a ledger comes before the tip without a word, and is not there: it may fill a hole, or be of another chain.
+pub fn goes_back(tip: Option<&Tip>, next: &Incoming<'_>, known: &Known) -> bool {
+    let before = tip.is_some_and(|tip| tip.epoch == next.tip.epoch && next.tip.ledger <= tip.ledger);
+    before && known.same.is_none() && next.continuity.is_none()
+}
+
 /// What to do with a ledger that is not simply the next. `tip` is the last that passed.
 pub fn plan(tip: Option<&Tip>, next: &Incoming<'_>, known: &Known) -> Plan {
     let ledger = next.tip.ledger;
@@ -128,6 +136,7 @@ pub fn plan(tip: Option<&Tip>, next: &Incoming<'_>, known: &Known) -> Plan {
         {
             epochs = known.newest_epoch + 1 - next.tip.epoch;
         }
+        None if known.is_foreign => epochs = known.newest_epoch + 1 - next.tip.epoch,
         _ => {}
     }
     if epochs > 0 {
@@ -255,7 +264,7 @@ mod tests {
     fn reorganisations_replace_and_other_chains_get_an_epoch() {
         let last = tip(0, 9, "i");
         let reorg = told(ContinuityKind::Reorg, 8, 9);
-        let known = Known { same: Some(Some("h".to_owned())), before: None, newest_epoch: 2 };
+        let known = Known { same: Some(Some("h".to_owned())), newest_epoch: 2, ..Known::default() };
         let plain = short(plan(Some(&last), &next(tip(0, 8, "H"), "g", Some(&reorg)), &known));
         assert_eq!(plain, (vec![("reorg", Some(8), Some(9))], Some(8), 0));
         // Not told: by the parent's hash it is known to be the same chain up to there.
@@ -267,5 +276,9 @@ mod tests {
         assert_eq!(other, (vec![("reset", Some(8), None)], None, 3));
         let after = short(plan(Some(&last), &next(tip(0, 10, "J"), "I", None), &Known::default()));
         assert_eq!(after, (vec![("reset", Some(10), None)], None, 1));
+        let back = next(tip(0, 4, "D"), "C", None);
+        assert!(goes_back(Some(&last), &back, &Known::default()) && !goes_back(None, &back, &Known::default()));
+        let foreign = short(plan(Some(&last), &back, &Known { is_foreign: true, ..Known::default() }));
+        assert_eq!(foreign, (vec![("reset", Some(4), None)], None, 1));
     }
 }

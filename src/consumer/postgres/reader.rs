@@ -1,8 +1,8 @@
 //! A place in the stream of one source, and the rows that come of what is read there.
 
 use super::database::{Database, Write, Written};
-use super::place::{Break, Incoming, MISSED, Plan, Tip, follows, plan};
-use super::rows::hash_text;
+use super::place::{Break, Incoming, MISSED, Plan, Tip, follows, goes_back, plan};
+use super::rows::{hash_text, integer};
 use super::trouble::{Kind, Trouble};
 use crate::broker::{StreamEntry, Stretch, Stretches};
 use crate::consumer::{Status, Stream, Table};
@@ -82,8 +82,13 @@ impl Reader {
             }
             Stretch::Newest => Ok(false),
             Stretch::Gone => {
+                let oldest = self.stretches.oldest();
+                if oldest <= self.after {
+                    let reason = "the next one is on its way from memory to there";
+                    return Err(Trouble::backlog(reason.to_owned()));
+                }
                 // What is missing is known when the next ledger comes.
-                self.after = self.stretches.oldest().max(self.after);
+                self.after = oldest;
                 Ok(true)
             }
         }
@@ -138,7 +143,7 @@ impl Reader {
         let mut tip = self.passed.clone();
         for entry in ledgers {
             if self.network.as_ref() != Some(&entry.batch.network) {
-                self.flush(database, status, &mut run).await?;
+                self.flush(database, status, &mut run, ledgers).await?;
                 // The source reads another network from here on.
                 self.passed = database.tip(&entry.batch.network).await?;
                 (self.network, self.shift) = (Some(entry.batch.network.clone()), Shift::NextIsElsewhere);
@@ -150,11 +155,11 @@ impl Reader {
                 run.push(entry);
                 continue;
             }
-            self.flush(database, status, &mut run).await?;
-            self.settle(database, status, entry).await?;
+            self.flush(database, status, &mut run, ledgers).await?;
+            self.settle(database, status, entry, ledgers).await?;
             tip = self.passed.clone();
         }
-        self.flush(database, status, &mut run).await
+        self.flush(database, status, &mut run, ledgers).await
     }
 
     /// What a ledger is, as the database counts.
@@ -186,6 +191,7 @@ impl Reader {
         database: &mut Database,
         status: &Status,
         run: &mut Vec<&StreamEntry>,
+        ledgers: &[Arc<StreamEntry>],
     ) -> Result<(), Trouble> {
         let run = std::mem::take(run);
         let Some(last) = run.last() else { return Ok(()) };
@@ -211,22 +217,31 @@ impl Reader {
         }
         // One by one: which is it?
         for entry in run {
-            self.settle(database, status, entry).await?;
+            self.settle(database, status, entry, ledgers).await?;
         }
         Ok(())
     }
 
-    /// Looks up where a ledger belongs, and writes it.
-    async fn settle(&mut self, database: &mut Database, status: &Status, entry: &StreamEntry) -> Result<(), Trouble> {
+    /// Looks up where a ledger belongs, and writes it. `ledgers` are those that it was read with.
+    async fn settle(
+        &mut self,
+        database: &mut Database,
+        status: &Status,
+        entry: &StreamEntry,
+        ledgers: &[Arc<StreamEntry>],
+    ) -> Result<(), Trouble> {
         let name = self.name.clone();
         for _ in 0..LOOKS {
             let passed = self.passed.clone();
             let mut next = self.incoming(entry, passed.as_ref());
-            let known = database.known(&entry.batch.network, &next.tip).await?;
-            let ledgers = [entry];
+            let mut known = database.known(&entry.batch.network, &next.tip).await?;
+            if goes_back(passed.as_ref(), &next, &known) {
+                known.is_foreign = self.is_foreign(database, next.tip.epoch, ledgers).await?;
+            }
+            let alone = [entry];
             let mut write = Write {
                 source: &name,
-                ledgers: &ledgers,
+                ledgers: &alone,
                 epoch: next.tip.epoch,
                 replace_from: None,
                 breaks: &[],
@@ -270,6 +285,15 @@ impl Reader {
             }
         }
         Err(Trouble { kind: Kind::Conflict, reason: "others write the same ledgers at the same time".to_owned() })
+    }
+
+    /// Whether none of the ledgers that come together is in the database; unknown where they have no hashes.
+    async fn is_foreign(&self, database: &Database, epoch: i32, ledgers: &[Arc<StreamEntry>]) -> Result<bool, Trouble> {
+        let known = ledgers.iter().filter_map(|entry| Some((&entry.batch, entry.batch.ledger.hash?)));
+        let (indexes, hashes): (Vec<i64>, Vec<String>) =
+            known.map(|(batch, hash)| (integer(batch.ledger.index), hash_text(batch, &hash))).unzip();
+        let Some(entry) = ledgers.first().filter(|_| !hashes.is_empty()) else { return Ok(false) };
+        Ok(!database.has_one(&entry.batch.network, epoch, &indexes, &hashes).await?)
     }
 
     fn tell(&self, status: &Status, write: &Write<'_>, events: u64, gaps: u64) {
