@@ -57,7 +57,8 @@ fn rows_are_what_a_client_got() {
         assert_eq!(by_id.len(), all.len());
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
         for text in &texts {
-            let mut got: Value = serde_json::from_str(text).unwrap();
+            // The one thing that is no text for PostgreSQL; the devnet's memos have it.
+            let mut got: Value = serde_json::from_str(&text.replace("\\u0000", "\u{fffd}")).unwrap();
             got.as_object_mut().unwrap().remove("cursor");
             let row = by_id[got["id"].as_str().unwrap()];
             let event: Value = serde_json::from_str(row.get(10)).unwrap();
