@@ -141,7 +141,7 @@ fn the_database_may_go_and_come_back() {
     let lag = || server.metric("ledgercast_consumer_lag_ledgers{consumer=\"postgres-0\",source=\"devnet\"}");
     let up = || server.metric("ledgercast_consumer_up{consumer=\"postgres-0\"}") == 1.0;
     let client = |cluster: &Cluster| runtime.block_on(cluster.client());
-    wait_until("it writes", || up());
+    wait_until("it writes", up);
     let clients_get_on = || {
         let before = reader.last();
         reader.wait_past(before + 4, PATIENCE);
@@ -149,7 +149,7 @@ fn the_database_may_go_and_come_back() {
     let comes_back = |what: &str| {
         wait_at_most(Duration::from_secs(40), &format!("it is back after: {what}"), || up() && lag() < 3.0);
     };
-    for outage in ["stopped", "killed", "restarted at once", "read-only", "locked"] {
+    for outage in ["stopped", "killed", "restarted at once", "cut", "read-only", "locked"] {
         let before = told(&server.process, "cannot write");
         match outage {
             "stopped" | "killed" => {
@@ -160,12 +160,18 @@ fn the_database_may_go_and_come_back() {
                 }
                 wait_until("it is noticed", || !up());
                 clients_get_on();
-                assert!(lag() >= 3.0, "{outage}: {}", lag());
+                wait_until("the lag is told", || lag() >= 3.0);
                 cluster.start_again();
             }
             "restarted at once" => {
                 cluster.stop();
                 cluster.start_again();
+            }
+            "cut" => {
+                // In the middle of a transaction, if there is one.
+                let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'ledgercast'";
+                assert_eq!(runtime.block_on(one::<i64>(&client(&cluster), cut)), 1);
+                wait_until("it is told", || told(&server.process, "cannot write") > before);
             }
             "read-only" => {
                 let admin = client(&cluster);
@@ -394,4 +400,55 @@ fn a_pipeline_file_and_tls() {
     assert_eq!(count("unchecked_ledgers"), 0);
     process.signal(rustix::process::Signal::TERM);
     assert_eq!(process.wait().code(), Some(0));
+}
+
+/// Every family of ledgers has its rows; those whose ledger speaks JSON have it as well.
+#[test]
+fn every_family_has_rows() {
+    let Some(cluster) = Cluster::start() else { return };
+    let runtime = runtime();
+    let families =
+        [("stellar", "stellar_rpc"), ("xrpl", "xrpl_rpc"), ("evm", "evm_rpc"), ("planetmint", "planetmint_api")];
+    let devnets = families.map(|(face, _)| Devnet::of_ledger(face, "5", 20));
+    let chain = format!(", chain_id: {}", devnet::evm::CHAIN_ID);
+    let mut text = "sources:\n".to_owned();
+    for ((face, kind), devnet) in families.iter().zip(&devnets) {
+        let address = devnet.address;
+        let own = match *face {
+            "planetmint" => ", network_id: planetmint",
+            "evm" => &chain,
+            _ => "",
+        };
+        text += &format!(
+            "  {face}: {{ type: {kind}, config: {{ rpc_url: 'http://{address}', poll_interval: 100ms{own} }} }}\n"
+        );
+    }
+    text += &format!(
+        "consumers:\n{}listeners:\n  - bind: 127.0.0.1:0\n    mounts: [{{ dialect: flow, path: /ws, sources: [xrpl] }}]\n\
+         admin: {{ bind: 127.0.0.1:0 }}\n",
+        cluster.consumer("stellar, xrpl, evm, planetmint", "")
+    );
+    let mut server = Server::start(&text);
+    let client = runtime.block_on(cluster.client());
+    let query = "select split_part(network, '-', 1) family, count(distinct ledger), count(native), \
+                 count(*) filter (where event is not null), count(*) filter (where kind = 'payment' and amount > 0) \
+                 from ledgercast_events group by 1";
+    let count = |row: &tokio_postgres::Row, at: usize| row.get::<_, i64>(at);
+    wait_until("rows of all", || {
+        let there = runtime.block_on(one::<bool>(&client, "select to_regclass('ledgercast_events') is not null"));
+        let found = if there { runtime.block_on(rows(&client, query)) } else { Vec::new() };
+        found.len() == 4 && found.iter().all(|row| count(row, 1) > 4 && count(row, 4) > 0)
+    });
+    assert_eq!(server.stop().code(), Some(0));
+    runtime.block_on(async {
+        for row in rows(&client, query).await {
+            let family: String = row.get(0);
+            assert_eq!(count(&row, 2) > 0, ["xrpl", "planetmint"].contains(&family.as_str()), "{family}");
+            assert!(count(&row, 3) > 0, "{family}");
+        }
+        let native = "select count(*) from ledgercast_events where network like 'xrpl%' and kind = 'transaction' and \
+                      (native->'tx_json'->>'TransactionType' is null or native->'meta'->>'TransactionResult' is null)";
+        assert_eq!(one::<i64>(&client, native).await, 0);
+        is_whole(&client, "ledgercast_").await;
+    });
 }

@@ -196,8 +196,10 @@ mod tests {
         Continuity { kind, from_ledger, to_ledger, reason: "so it was".to_owned() }
     }
 
+    type Span = (&'static str, Option<u64>, Option<u64>);
+
     /// Kinds and spans of the breaks of a plan, with what it replaces and by how many epochs it goes up.
-    fn short(plan: Plan) -> (Vec<(&'static str, Option<u64>, Option<u64>)>, Option<u64>, i32) {
+    fn short(plan: Plan) -> (Vec<Span>, Option<u64>, i32) {
         let spans = |breaks: Vec<Break>| breaks.iter().map(|it| (it.kind, it.from, it.to)).collect();
         match plan {
             Plan::Write { replace_from, epochs, breaks } => (spans(breaks), replace_from, epochs),
