@@ -68,6 +68,8 @@
 //!   then costs one entry and not one for each kind.
 //! * TLS is spoken in front of the HTTP stack and not inside of it (actix-tls): so a connection is counted and
 //!   limited before its handshake, and nobody's silent handshakes stop the listeners of a thread.
+//! * A consumer has one connection to its database, so there is no pool (deadpool); TLS to it is a page over the
+//!   tokio-rustls that is here anyway ([`consumer::postgres`]).
 //! * Until its WebSocket is open, a connection's stream is wrapped (`server::arriving`): the HTTP stack has a
 //!   deadline for the first request only, reads on while its answers are not taken, and panics at some headers.
 

@@ -1,7 +1,9 @@
 //! The connection, and the transactions that are made on it.
 //!
 //! One connection for each consumer, so a pool would hold one. Rows of events go by binary COPY into a temporary table
-//! and from there into the real one, in one transaction with their ledgers' rows.
+//! and from there into the real one, in one transaction with their ledgers' rows. For 40,000 events that took 1.9 s with
+//! all indexes (median of six), COPY straight into the table 1.6 s, but it cannot pass over a row that is there, and
+//! inserts of 500 rows 3.4 s; `unnest` has no way for columns that are arrays.
 
 use super::config::Config;
 use super::encode::Time;
