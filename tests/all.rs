@@ -29,6 +29,8 @@ mod load;
 mod maticvigil;
 mod pipelines;
 mod planetmint;
+mod postgres;
+mod postgres_stage;
 mod restart;
 mod resume;
 mod shutdown;
