@@ -21,6 +21,7 @@
 //!   clients that were long away go on from.
 //! * [`session`]: one actor for each WebSocket, on a connection task of our own.
 //! * [`dialect`]: what each protocol says and understands: pure state machines.
+//! * [`consumer`]: what keeps every ledger elsewhere, at its own pace: PostgreSQL.
 //! * [`server`]: listeners, mounts, health, metrics, drain. [`config`] and [`cli`] say what to run.
 //! * [`devnet`]: embedded ledgers behind real RPC on the loopback, for demos, tests and loads.
 //! * [`load`]: many clients that check what they get, and how long it takes.
@@ -73,12 +74,15 @@
 //!   limited before its handshake, and nobody's silent handshakes stop the listeners of a thread.
 //! * The journal's queue gives up ledgers when the disk fails for long, and readers are told which: a source waits for a
 //!   slow disk, but nobody for a broken one.
+//! * A consumer has one connection to its database, so there is no pool (deadpool); TLS to it is a page over the
+//!   tokio-rustls that is here anyway ([`consumer::postgres`]).
 //! * Until its WebSocket is open, a connection's stream is wrapped (`server::arriving`): the HTTP stack has a
 //!   deadline for the first request only, reads on while its answers are not taken, and panics at some headers.
 
 pub mod broker;
 pub mod cli;
 pub mod config;
+pub mod consumer;
 pub mod devnet;
 pub mod dialect;
 pub mod event;

@@ -369,6 +369,28 @@ async fn the_proposals_steps_beside_the_shipped_form() {
     assert_eq!(ask(server.clients, "GET", below, None).status, 401);
 }
 
+/// What the mount's follower remembers, by the ids that clients are told.
+#[tokio::test]
+async fn a_notified_transfer_is_at_its_address() {
+    let bells = Bells::new();
+    let server = bells.server(anywhere());
+    let (admin, alice) = (basic("admin", "secret"), basic("alice", "secret"));
+    let mut client = open(&server, &token(&server, "admin")).await;
+    assert_eq!(subscribe(&mut client, 1, json!({ "eventType": "*" })).await["result"], 1);
+    let base = format!("http://{}", server.clients);
+    for _ in 0..ENOUGH {
+        let mut told = next(&mut client).await;
+        let resource = told["params"]["resource"].take();
+        let path = resource["id"].as_str().unwrap().strip_prefix(&base).unwrap().to_owned();
+        let get = |user: &str| ask(server.clients, "GET", &path, Some(user));
+        // It is remembered by a thread of its own.
+        wait_until("the transfer is found", || get(&admin).status == 200);
+        assert_eq!(get(&admin).json(), resource);
+        let is_hers = resource.to_string().contains("/accounts/alice\"");
+        assert_eq!(get(&alice).status, if is_hers { 200 } else { 404 }, "{resource}");
+    }
+}
+
 #[tokio::test]
 async fn a_user_never_sees_anothers_transfers() {
     let bells = Bells::new();

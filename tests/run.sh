@@ -65,6 +65,8 @@ system_packages() {
   [[ -d $gorilla ]] || missing+=(golang-github-gorilla-websocket-dev)
   # A library that sets the clock of a process, for tests of clocks that are set.
   compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || missing+=(faketime)
+  # The tests start a cluster of their own.
+  compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
   python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3 python3-venv)
   if ((${#missing[@]} == 0)); then
     echo "all there"

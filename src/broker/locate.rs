@@ -12,10 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, oneshot};
 
-/// How often, and how many times, it is looked whether the sources have told their first ledger: a client comes back as
-/// soon as the server is up.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
-const LOOKS: u32 = 30;
+/// How often, and how many times, it is looked whether the sources have told their first ledger, and whether they are
+/// where the client was: it comes back as soon as the server is up.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+const LOOKS: u32 = 150;
+/// Ledgers that a client may have seen and the server has not yet: a process that was killed may have told more than it
+/// had kept, and its next life reads those again.
+const SOON: u64 = 1000;
 
 /// Where a session begins in one source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +87,9 @@ struct FoundPlace {
 /// Whether a mark can be meant for these sources at all, as far as memory alone can tell.
 pub fn judge(history: &History, sources: &[SourceNumber], mark: &Mark) -> Result<(), ResumeError> {
     for wanted in wanted(history, sources, mark)? {
-        if let InMemory::After(newest) = history.find(wanted.source, wanted.index, wanted.hash) {
+        if let InMemory::After(newest) = history.find(wanted.source, wanted.index, wanted.hash)
+            && !wanted.comes_soon(newest.batch.ledger.index)
+        {
             wanted.ahead_of(newest)?;
         }
     }
@@ -120,6 +125,11 @@ fn wanted(history: &History, sources: &[SourceNumber], mark: &Mark) -> Result<Ve
 }
 
 impl Wanted {
+    /// Whether the ledger is after the newest, and will be read soon if anybody has ever seen it.
+    fn comes_soon(&self, newest: u64) -> bool {
+        self.after.is_some() && self.index <= newest.saturating_add(SOON)
+    }
+
     /// What is after the newest is the next ledger at most.
     fn ahead_of(&self, newest: Arc<StreamEntry>) -> Result<FoundPlace, ResumeError> {
         let index = newest.batch.ledger.index;
@@ -192,7 +202,13 @@ impl Locator {
         };
         let mut located = Located { places: vec![None; sources.len()], ..Located::default() };
         for wanted in wanted {
-            let found = self.place(&wanted).await?;
+            let found = loop {
+                match self.place(&wanted).await {
+                    Err(ResumeError::Ahead { newest, .. }) if looks < LOOKS && wanted.comes_soon(newest) => looks += 1,
+                    found => break found?,
+                }
+                tokio::time::sleep(LOOK_AGAIN).await;
+            };
             for (at, source) in sources.iter().enumerate().filter(|(_, source)| **source == wanted.source) {
                 located.places[at] = found.place;
                 if *source == sources[0] {

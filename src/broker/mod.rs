@@ -31,6 +31,7 @@ mod locate;
 mod outbox;
 mod rendering;
 mod router;
+mod stretch;
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -48,6 +49,7 @@ pub use router::{
     Advance, Apply, Census, Drain, Feed, Lags, MountEntry, OUTBOX_TOTAL, Resume, Revoke, Router, SessionRef,
     SessionReport, Sessions, SortBy, TakeCensus, WorkerCount,
 };
+pub use stretch::{Stretch, Stretches};
 
 use crate::event::LedgerBatch;
 use std::collections::BTreeMap;

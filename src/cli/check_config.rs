@@ -40,6 +40,10 @@ fn describe(Loaded { config, notes, .. }: &Loaded) -> String {
             let _ = writeln!(text, "  clients at {bind}{}: {dialect}{tls}{access}, fed from {sources}", mount.path);
         }
     }
+    for consumer in &config.consumers {
+        let (kind, target) = (consumer.consumer.kind(), consumer.consumer.target());
+        let _ = writeln!(text, "  kept in {kind}, {target}: what comes from {}", consumer.sources.join(", "));
+    }
     let _ = writeln!(text, "  operators at {}: /livez /readyz /metrics", config.admin.bind);
     let state = config.state_dir.as_ref().map(|dir| format!("kept in {}", dir.display()));
     let _ = writeln!(text, "  state: {}", state.as_deref().unwrap_or("not kept over a restart"));
@@ -57,6 +61,13 @@ async fn ask(config: &Config) -> anyhow::Result<()> {
         let (text, fault) = tell(name, probe(&source.ledger).await);
         super::print(&text)?;
         faults.extend(fault);
+    }
+    for (number, consumer) in config.consumers.iter().enumerate() {
+        let target = consumer.consumer.target();
+        match crate::consumer::probe(&consumer.consumer, &format!("consumers[{number}].config")).await {
+            Ok(found) => super::print(&format!("  database {target}\n    {found}\n"))?,
+            Err(reason) => faults.push(format!("database {target} is of no use: {reason}")),
+        }
     }
     if !faults.is_empty() {
         bail!("{}", faults.join("\n"));

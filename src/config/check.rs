@@ -40,6 +40,7 @@ pub fn check(config: &Config) -> Vec<Problem> {
     let mut checks = Checks::default();
     checks.sources(config);
     checks.listeners(config);
+    checks.consumers(config);
     checks.counts(config);
     checks.0
 }
@@ -142,7 +143,7 @@ impl Checks {
     }
 
     fn listeners(&mut self, config: &Config) {
-        if config.listeners.is_empty() {
+        if config.listeners.is_empty() && config.consumers.is_empty() {
             self.tell(path!("listeners"), "is empty; add an address for clients");
         }
         let mut binds = vec![(config.admin.bind, "admin.bind".to_owned())];
@@ -179,6 +180,30 @@ impl Checks {
         }
     }
 
+    fn consumers(&mut self, config: &Config) {
+        for (index, consumer) in config.consumers.iter().enumerate() {
+            self.all(path!("consumers", index, "config"), consumer.consumer.problems());
+            let path = path!("consumers", index, "sources");
+            if consumer.sources.is_empty() {
+                self.tell(path, "is empty; name the source whose ledgers shall be kept");
+            }
+            self.source_names(config, path, &consumer.sources);
+        }
+    }
+
+    /// Names of sources: known, and each once.
+    fn source_names(&mut self, config: &Config, path: &[Step], names: &[String]) {
+        for (index, name) in names.iter().enumerate() {
+            let path: Vec<Step> = path.iter().cloned().chain([Step::Index(index)]).collect();
+            if config.sources.number(name).is_none() {
+                let near = suggestion(name, config.sources.names());
+                self.tell(&path, format_args!("is `{name}`, and no source is called so{near}"));
+            } else if names[..index].contains(name) {
+                self.tell(&path, format_args!("is `{name}` a second time; remove it"));
+            }
+        }
+    }
+
     fn mounts(&mut self, config: &Config, listener_index: usize, listener: &Listener) {
         if listener.mounts.is_empty() {
             self.tell(path!("listeners", listener_index, "mounts"), "is empty; add a dialect at a path");
@@ -212,15 +237,7 @@ impl Checks {
     }
 
     fn mounted_sources(&mut self, config: &Config, path: &[Step], mount: &Mount) {
-        for (index, name) in mount.sources.iter().enumerate() {
-            let path: Vec<Step> = path.iter().cloned().chain([Step::Index(index)]).collect();
-            if config.sources.number(name).is_none() {
-                let near = suggestion(name, config.sources.names());
-                self.tell(&path, format_args!("is `{name}`, and no source is called so{near}"));
-            } else if mount.sources[..index].contains(name) {
-                self.tell(&path, format_args!("is `{name}` a second time; remove it"));
-            }
-        }
+        self.source_names(config, path, &mount.sources);
         let manners = built(mount).manners();
         for (index, name) in mount.sources.iter().enumerate() {
             let Some(number) = config.sources.number(name) else { continue };

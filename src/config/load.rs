@@ -81,6 +81,9 @@ fn for_serde(mut file: Node) -> Node {
     for source in file.get_mut("sources").into_iter().flat_map(Node::children_mut) {
         source.nest("type", "ledger");
     }
+    for consumer in file.get_mut("consumers").into_iter().flat_map(Node::children_mut) {
+        consumer.nest("type", "consumer");
+    }
     for listener in file.get_mut("listeners").into_iter().flat_map(Node::children_mut) {
         for mount in listener.get_mut("mounts").into_iter().flat_map(Node::children_mut) {
             mount.nest("dialect", "dialect");

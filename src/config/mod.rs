@@ -34,6 +34,7 @@ pub use load::{ConfigError, Loaded, load};
 pub use origin::Origin;
 pub(crate) use settings::settings;
 
+use crate::consumer::ConsumerConfig;
 use crate::dialect::DialectConfig;
 use crate::source::LedgerConfig;
 use serde::Deserialize;
@@ -53,6 +54,9 @@ settings! {
         pub state_dir: Option<PathBuf>,
         /// Where clients connect. Default []: at least one is needed.
         pub listeners: Vec<Listener>,
+        /// Where every ledger of some sources is kept beside the streams: `{ type: postgres, sources: [a], config: { url:
+        /// … } }`. None of them slows a stream. Default []: nowhere.
+        pub consumers: Vec<Consumer>,
         /// What one client, and all of them together, may take. Over a limit a client is refused or closed as
         /// its dialect says; the others do not notice.
         pub limits: Limits,
@@ -278,6 +282,17 @@ pub struct Mount {
     /// Whether clients may say in their handshake where they go on.
     #[serde(default)]
     pub resume: bool,
+}
+
+/// Where ledgers are kept beside the streams.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Consumer {
+    /// Its `type` and `config`.
+    pub consumer: ConsumerConfig,
+    /// Names of the sources whose ledgers it keeps; at least one.
+    #[serde(default)]
+    pub sources: Vec<String>,
 }
 
 /// How log lines are written.

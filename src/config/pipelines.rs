@@ -1,14 +1,16 @@
 //! The pipeline files of Obsrvr Flow, read as our own settings.
 //!
 //! In: the tree of a file with `pipelines:` at its top. Out: the tree that the same settings would
-//! have in our form: a source for each pipeline, a mount for each `SaveToWebSocket`. Every value
+//! have in our form: a source for each pipeline, a mount for each `SaveToWebSocket`, a consumer for each
+//! `SaveToPostgreSQL`. Every value
 //! keeps its place, and [`Names`] turns the names of our form back into those of the file, so that
 //! whatever is found later is told in the words and at the line that the reader wrote.
 //!
-//! Who owns what: this file the pipelines and their consumers, `source.rs` what is polled.
+//! Who owns what: this file the pipelines and their WebSockets, `source.rs` what is polled, `database.rs` databases.
 //!
 //! What always holds: nothing is left out silently. What we cannot do is an error at its line.
 
+mod database;
 mod source;
 
 use super::decode::{described, suggestion};
@@ -18,10 +20,11 @@ const PIPELINE: &[&str] = &["source", "processors", "consumers"];
 const PART: &[&str] = &["type", "config"];
 const WEBSOCKET: &[&str] = &["port", "path", "max_queue_size"];
 
-/// The one kind of each part that there is here.
+/// The kinds of each part that there are here.
 const SOURCE_TYPE: &str = "RPCSourceAdapter";
 const PROCESSOR_TYPE: &str = "GetEventsRPC";
-const CONSUMER_TYPE: &str = "SaveToWebSocket";
+const WEBSOCKET_TYPE: &str = "SaveToWebSocket";
+const DATABASE_TYPE: &str = "SaveToPostgreSQL";
 
 /// The original's defaults.
 const PORT: u16 = 8080;
@@ -95,6 +98,7 @@ struct Rewriter {
     /// Our sources, by name; the key's place is the pipeline's.
     sources: Vec<(Key, Node)>,
     listeners: Vec<Listener>,
+    consumers: Vec<Node>,
 }
 
 /// All consumers of one port.
@@ -170,23 +174,33 @@ impl Rewriter {
         entries.iter().filter(|(_, node)| !matches!(node.value, Value::Null)).map(|(key, node)| (key, node)).collect()
     }
 
-    /// Reads `type` and `config`; nothing where the type is not the one that there is.
-    fn part<'n>(&mut self, path: &str, node: &'n Node, supported: &str) -> Option<(Place, Option<&'n Node>)> {
+    /// Reads `type` and `config`, and which type it is; nothing where it is none of those that there are.
+    fn part<'n>(
+        &mut self,
+        path: &str,
+        node: &'n Node,
+        supported: &[&'static str],
+    ) -> Option<(&'static str, Place, Option<&'n Node>)> {
         let faults = self.faults.len();
         let entries = self.section(path, node, PART);
         let get = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| *node);
+        let names: Vec<String> = supported.iter().map(|name| format!("`{name}`")).collect();
         match get("type") {
-            Some(kind) if is_text(kind, supported) => return Some((kind.place, get("config"))),
             Some(Node { place, value: Value::Text(name) }) => {
-                let near = suggestion(name, [supported].into_iter());
+                if let Some(known) = supported.iter().find(|known| *known == name) {
+                    return Some((known, *place, get("config")));
+                }
+                let near = suggestion(name, supported.iter().copied());
                 self.fault(*place, format!("{path} is a `{name}`, which is not supported{near}"));
             }
             Some(other) => {
-                self.fault(other.place, format!("{path}.type is {}; write `{supported}`", described(other)));
+                let names = names.join(" or ");
+                self.fault(other.place, format!("{path}.type is {}; write {names}", described(other)));
             }
             // What is no section was told.
             None if self.faults.len() == faults => {
-                self.fault(node.place, format!("{path} has no `type`; write `type: {supported}`"));
+                let names = names.join(" or ");
+                self.fault(node.place, format!("{path} has no `type`; write {names} there"));
             }
             None => {}
         }
@@ -247,20 +261,24 @@ impl Rewriter {
 
         for (index, processor) in self.parts(&format!("{path}.processors"), get("processors")).iter().enumerate() {
             let path = format!("{path}.processors[{index}]");
-            if let Some((_, Some(config))) = self.part(&path, processor, PROCESSOR_TYPE) {
+            if let Some((_, _, Some(config))) = self.part(&path, processor, &[PROCESSOR_TYPE]) {
                 self.section(&format!("{path}.config"), config, &[]);
             }
         }
-        let mut feeds_clients = false;
+        let mut feeds = false;
         for (index, consumer) in self.parts(&format!("{path}.consumers"), get("consumers")).iter().enumerate() {
             let path = format!("{path}.consumers[{index}]");
-            if let Some((_, config)) = self.part(&path, consumer, CONSUMER_TYPE) {
-                feeds_clients = true;
-                self.consumer(path, pipeline.place, &name, consumer, config);
+            let Some((kind, _, config)) = self.part(&path, consumer, &[WEBSOCKET_TYPE, DATABASE_TYPE]) else {
+                continue;
+            };
+            feeds = true;
+            match kind {
+                DATABASE_TYPE => self.database(path, pipeline.place, &name, consumer, config),
+                _ => self.consumer(path, pipeline.place, &name, consumer, config),
             }
         }
-        if !feeds_clients && self.faults.len() == faults {
-            self.fault(pipeline.place, format!("{path} has no `{CONSUMER_TYPE}` consumer; add one for its clients"));
+        if !feeds && self.faults.len() == faults {
+            self.fault(pipeline.place, format!("{path} has no `{WEBSOCKET_TYPE}` consumer; add one for its clients"));
         }
     }
 
@@ -328,7 +346,8 @@ impl Rewriter {
             faults.sort_by_key(|(place, _)| (place.line, place.column));
             return Err(faults);
         }
-        let (ours, pipelines): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(|(key, _)| key.text != "pipelines");
+        let (mut ours, pipelines): (Vec<_>, Vec<_>) =
+            entries.iter().cloned().partition(|(key, _)| key.text != "pipelines");
         let place = pipelines.first().map_or(file.place, |(key, _)| key.place);
         let listeners = self.listeners.into_iter().map(|Listener { port, place, mounts }| {
             // On all addresses, as the original: behind Docker's `-p` the loopback would reach nobody.
@@ -339,7 +358,17 @@ impl Rewriter {
             map(keys.into_iter().chain([(key("mounts", place), mounts)]).collect(), place)
         });
         let listeners = list(listeners.collect(), place);
-        let theirs = [(key("sources", place), map(self.sources, place)), (key("listeners", place), listeners)];
+        let mut theirs = vec![(key("sources", place), map(self.sources, place)), (key("listeners", place), listeners)];
+        if !self.consumers.is_empty() {
+            // Ours may stand beside, after theirs.
+            match ours.iter_mut().find(|(key, _)| key.text == "consumers") {
+                Some((_, Node { value: Value::List(nodes), .. })) => drop(nodes.splice(..0, self.consumers)),
+                Some((_, node)) if matches!(node.value, Value::Null) => node.value = Value::List(self.consumers),
+                // What it is instead is told by who reads it.
+                Some(_) => {}
+                None => theirs.push((key("consumers", place), list(self.consumers, place))),
+            }
+        }
         let file = map(theirs.into_iter().chain(ours).collect(), file.place);
         Ok(Rewritten { file, notes: self.notes, names: self.names })
     }

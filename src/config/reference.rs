@@ -4,7 +4,8 @@
 //! documentation and the code cannot drift apart.
 
 use super::units::{Size, Time};
-use super::{Config, Listener, LogFormat, LogLevel, Mount, Origin, SourceConfig, Sources, default_path};
+use super::{Config, Consumer, Listener, LogFormat, LogLevel, Mount, Origin, SourceConfig, Sources, default_path};
+use crate::consumer::ConsumerConfig;
 use crate::dialect::{DialectConfig, flow};
 use crate::source::{LedgerConfig, RpcUrl, stellar};
 use std::borrow::Cow;
@@ -170,6 +171,25 @@ impl Show for Mount {
     }
 }
 
+impl Show for Consumer {
+    fn show(&self) -> Shown {
+        let (name, config) = consumer(&self.consumer);
+        let entry = |key: &'static str, value| Entry { key: key.into(), doc: &[], value };
+        Shown::Section(vec![
+            entry("type", Shown::text(name)),
+            entry("sources", self.sources.show()),
+            entry("config", config),
+        ])
+    }
+}
+
+/// A consumer's `type` and `config`, as the file has them.
+pub fn consumer(config: &ConsumerConfig) -> (&'static str, Shown) {
+    match config {
+        ConsumerConfig::Postgres(config) => ("postgres", config.show()),
+    }
+}
+
 /// A source's `type` and `config`, as the file has them.
 pub fn ledger(config: &LedgerConfig) -> (&'static str, Shown) {
     match config {
@@ -225,8 +245,8 @@ const HEAD: &str = "\
 # Secrets belong into files named by `…_file`, since settings get copied.
 ";
 
-/// Every kind of source that is not in the example, and every such dialect, with its defaults.
-fn others() -> (Vec<LedgerConfig>, Vec<DialectConfig>) {
+/// Every kind of source that is not in the example, every such dialect and every consumer, with its defaults.
+fn others() -> (Vec<LedgerConfig>, Vec<DialectConfig>, Vec<ConsumerConfig>) {
     let ledgers = vec![
         LedgerConfig::XrplRpc(Default::default()),
         LedgerConfig::EvmRpc(Default::default()),
@@ -239,15 +259,16 @@ fn others() -> (Vec<LedgerConfig>, Vec<DialectConfig>) {
         DialectConfig::Planetmint(Default::default()),
         DialectConfig::FiveBells(Default::default()),
     ];
-    (ledgers, dialects)
+    (ledgers, dialects, vec![ConsumerConfig::Postgres(Default::default())])
 }
 
 /// The settings of those, as remarks: only one kind can stand in the example.
 fn print_others(text: &mut String) {
-    let (ledgers, dialects) = others();
+    let (ledgers, dialects, consumers) = others();
     let ledgers = ledgers.iter().map(|config| ("a source of", "type", ledger(config)));
     let dialects = dialects.iter().map(|config| ("a mount of", "dialect", dialect(config)));
-    for (what, key, (name, config)) in ledgers.chain(dialects) {
+    let consumers = consumers.iter().map(|config| ("a consumer of", "type", consumer(config)));
+    for (what, key, (name, config)) in ledgers.chain(dialects).chain(consumers) {
         let Shown::Section(entries) = config else { continue };
         let mut section = format!("{key}: {name}\nconfig:\n");
         for entry in entries {
@@ -371,8 +392,9 @@ mod tests {
         look("maticvigil key", crate::dialect::maticvigil::Key::default().show());
         look("five_bells ledger", crate::dialect::five_bells::LedgerSettings::default().show());
         look("stellar_rpc", stellar::Config::default().show());
-        let (ledgers, dialects) = others();
-        for (name, shown) in ledgers.iter().map(ledger).chain(dialects.iter().map(dialect)) {
+        let (ledgers, dialects, consumers) = others();
+        let all = ledgers.iter().map(ledger).chain(dialects.iter().map(dialect)).chain(consumers.iter().map(consumer));
+        for (name, shown) in all {
             look(name, shown);
         }
     }

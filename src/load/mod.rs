@@ -42,6 +42,7 @@ pub use report::Report;
 pub use run::{Outcome, run};
 pub use template::{Template, TemplateError};
 pub use tls::Trust;
+pub(crate) use tls::client_config;
 
 use std::time::Duration;
 

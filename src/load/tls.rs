@@ -24,14 +24,19 @@ pub enum Trust {
 
 /// The settings of all clients.
 pub fn config(trust: &Trust) -> Result<Arc<ClientConfig>, LoadError> {
+    client_config(trust, "--ca").map_err(LoadError::Usage)
+}
+
+/// What a client speaks that trusts these; `file_key` is what names the file of [`Trust::File`].
+pub(crate) fn client_config(trust: &Trust, file_key: &str) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let wrong = |error: Error| LoadError::Usage(format!("TLS: {error}"));
+    let wrong = |error: Error| format!("TLS: {error}");
     let builder = builder.map_err(wrong)?;
     Ok(Arc::new(match trust {
         Trust::System => builder.with_platform_verifier().map_err(wrong)?.with_no_client_auth(),
         Trust::File(file) => {
-            let wrong = |reason: String| LoadError::Usage(format!("--ca {}: {reason}", file.display()));
+            let wrong = |reason: String| format!("{file_key} {}: {reason}", file.display());
             let mut roots = RootCertStore::empty();
             for certificate in CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))? {
                 let certificate = certificate.map_err(|error| wrong(error.to_string()))?;

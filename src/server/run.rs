@@ -11,6 +11,7 @@ use crate::broker::{
     self, Backlog, Bound, Broker, Drain, Followed, History, MountEntry, Renderings, Revoke, Router, TakeCensus,
 };
 use crate::config::Config;
+use crate::consumer;
 use crate::dialect::{self, DialectConfig, Mount, MountContext, MountedSource};
 use crate::event::SourceNumber;
 use crate::journal::{self, Journal, JournalHealth, SourceKey};
@@ -72,12 +73,14 @@ pub struct Server {
     shared: Arc<Shared>,
     admission: Arc<Admission>,
     sources: Vec<SourceHandle>,
-    clients: ServerHandle,
+    /// `None`: there are consumers and no listeners.
+    clients: Option<ServerHandle>,
     operators: ServerHandle,
     broker: Arbiter,
     followers: Arbiter,
     upstreams: Vec<ArbiterHandle>,
     journal: Option<Arc<Journal>>,
+    consumers: Vec<consumer::Running>,
     deadline: Duration,
     mounts: Vec<Mounts>,
     certificates: Vec<Arc<Certificate>>,
@@ -137,7 +140,7 @@ impl Server {
         // Not the broker's: after a start they look through all that was kept.
         let followers = Arbiter::new();
         followers.spawn_fn(|| name_thread("followers"));
-        let broker = {
+        let (broker, heads) = {
             let broker = Broker::new(history.clone(), metrics.clone(), names.clone()).with_journal(journal.clone());
             let following = mounts.iter().flat_map(|mounts| mounts.iter());
             for mount in following.filter(|mount| mount.dialect.manners().follows) {
@@ -145,7 +148,8 @@ impl Server {
                     followers.spawn(follow_for(mount.clone(), *source, history.clone(), broker.heads()));
                 }
             }
-            Broker::start_in_arbiter(&broker_thread.handle(), move |_| broker)
+            let heads = broker.heads();
+            (Broker::start_in_arbiter(&broker_thread.handle(), move |_| broker), heads)
         };
         let limits = &config.limits;
         let workers = config.worker_threads();
@@ -205,9 +209,15 @@ impl Server {
                 error,
             })?;
         }
-        let clients = clients.run();
-        let clients_handle = clients.handle();
-        actix::spawn(clients);
+        // Nothing to listen on is nothing to run.
+        let clients = (!listening.is_empty()).then(|| {
+            let clients = clients.run();
+            let handle = clients.handle();
+            actix::spawn(clients);
+            handle
+        });
+        let stream = consumer::Stream { history: shared.history.clone(), backlog: shared.backlog.clone(), heads };
+        let consumers = consumer::start(config, &stream, &metrics);
 
         let sources: Vec<SourceHandle> = config
             .sources
@@ -241,12 +251,13 @@ impl Server {
             shared,
             admission,
             sources,
-            clients: clients_handle,
+            clients,
             operators,
             broker: broker_thread,
             followers,
             upstreams: upstream_threads,
             journal,
+            consumers,
             deadline: config.drain.deadline.0,
             mounts,
             certificates: certificates.into_iter().flatten().collect(),
@@ -300,7 +311,9 @@ impl Server {
     pub async fn stop(self) {
         let started = Instant::now();
         self.admission.drain();
-        self.clients.pause().await;
+        if let Some(clients) = &self.clients {
+            clients.pause().await;
+        }
         // The sources before the sessions: the next life goes on after the last checkpoint, and who was closed before a
         // ledger that counts as posted would never get it. A disk that hangs holds up nobody's close frame.
         let stops = async {
@@ -315,7 +328,7 @@ impl Server {
             let newest = self.shared.history.routed_at(source.status.number, 1);
             newest.iter().all(|(_, routed)| routed.is_some())
         };
-        while !self.sources.iter().all(is_routed) && started.elapsed() < self.deadline {
+        while self.clients.is_some() && !self.sources.iter().all(is_routed) && started.elapsed() < self.deadline {
             tokio::time::sleep(DRAIN_STEP).await;
         }
         let sessions = self.sessions();
@@ -327,7 +340,10 @@ impl Server {
         }
         let left = self.sessions();
         log::info!(sessions, left, took_ms = started.elapsed().as_millis() as u64; "drained");
-        self.clients.stop(true).await;
+        self.finish_consumers(started).await;
+        if let Some(clients) = &self.clients {
+            clients.stop(true).await;
+        }
         self.operators.stop(false).await;
         for upstream in &self.upstreams {
             upstream.stop();
@@ -350,6 +366,18 @@ fn journal(config: &Config) -> Result<Option<Arc<Journal>>, journal::OpenError> 
     };
     let sources = config.sources.0.iter().map(key).collect();
     Journal::open(directory, config.journal.clone(), sources).map(|journal| Some(Arc::new(journal)))
+}
+
+impl Server {
+    /// What was posted shall be written, as far as there is time; the next life goes on after what is.
+    async fn finish_consumers(&self, started: Instant) {
+        for consumer in &self.consumers {
+            let left = self.deadline.saturating_sub(started.elapsed());
+            if tokio::time::timeout(left, consumer.finish()).await.is_err() {
+                log::warn!("a consumer has not written all that was posted; it goes on after the next start");
+            }
+        }
+    }
 }
 
 /// By source: what answers clients' own calls, where a mount's dialect has such calls. And the threads of all.
@@ -468,6 +496,7 @@ fn certificates(config: &Config) -> Result<Vec<Option<Arc<Certificate>>>, FileEr
 pub fn check_files(config: &Config) -> Result<(), FileError> {
     let bound: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.bind.0).collect();
     mounts(config, &bound, &dialect::build, &mut Renderings::default())?;
+    consumer::check_files(config)?;
     certificates(config).map(drop)
 }
 

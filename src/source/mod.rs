@@ -38,6 +38,7 @@ mod upstream;
 pub mod xrpl;
 
 pub use actor::{Settings, Source, SourceHandle, Stop, start};
+pub(crate) use backoff::Backoff;
 pub use checkpoint::{Checkpoint, OldCheckpoint, short_digest};
 pub use error::{Refusal, SourceError};
 pub use probe::{Found, LONGEST_PROBE, Probe};
@@ -45,7 +46,7 @@ pub use rpc::{Reply, RpcClient, RpcUrl, Settings as RpcSettings, header_from_fil
 pub(crate) use rpc::{cut, header};
 pub use settings::{OnGap, OnReset, Secret, StartLedger};
 pub use status::{RECENT, Recent, Snapshot, SourceStatus, State, Trouble, monotonic_nanos};
-pub use table::{Coin, Context, LedgerConfig, NATIVES, build, probe, scope, upstream};
+pub use table::{Coin, Context, LedgerConfig, NATIVES, build, native_json, probe, scope, upstream};
 pub use upstream::{CallLimits, CallUpstream, Upstream, UpstreamActor};
 
 use crate::event::LedgerBatch;

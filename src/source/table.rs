@@ -3,8 +3,9 @@
 use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, evm, planetmint, stellar, xrpl};
 use crate::config::Finding;
 use crate::event::stored::NativeKinds;
-use crate::event::{Family, SourceNumber};
+use crate::event::{Family, Native, SourceNumber};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// A source's `type` and `config`.
@@ -147,6 +148,13 @@ pub fn upstream(config: &LedgerConfig, max_response: usize) -> Option<Box<dyn Up
             xrpl::XrplUpstream::new(config, max_response).map(|upstream| Box::new(upstream) as _)
         }
     }
+}
+
+/// The native form of an event where that is JSON: a whole transaction.
+pub fn native_json(native: &Native) -> Option<Cow<'_, str>> {
+    let xrpl = native.get::<xrpl::native::Transaction>().map(|transaction| Cow::Owned(transaction.json()));
+    let planetmint = || native.get::<planetmint::native::Transaction>().map(|found| Cow::Borrowed(&*found.text));
+    xrpl.or_else(planetmint)
 }
 
 /// Asks each address that a configuration names once, one after the other, each for

@@ -11,6 +11,7 @@ pub mod evm_node;
 pub mod faulty_rpc;
 pub mod filter;
 pub mod http;
+pub mod postgres;
 pub mod raw;
 pub mod reader;
 pub mod server;

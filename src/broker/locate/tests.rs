@@ -66,7 +66,7 @@ async fn in_memory() {
     let ahead = |ledger| Err(ResumeError::Ahead { ledger, newest: 20 });
     assert_eq!(place(Mark::Ledger(22)).await, ahead(22));
     assert_eq!(place(Mark::Ledger(u64::MAX)).await, ahead(u64::MAX));
-    assert_eq!(place(Mark::After(cursor(&ledger(0, 21, 1), 0))).await, ahead(21));
+    assert_eq!(place(Mark::After(cursor(&ledger(0, 2000, 1), 0))).await, ahead(2000));
     assert_eq!(place(Mark::After(cursor(&ledger(0, 15, 2), 0))).await, Err(ResumeError::OtherChain { ledger: 15 }));
     let mut elsewhere = ledger(0, 15, 1);
     elsewhere.network = "elsewhere".into();
@@ -82,6 +82,23 @@ async fn in_memory() {
         let begin = locator.history.begin_at(&[0], told);
         assert_eq!(begin.at, at(1, 0));
     }
+}
+
+/// A killed process may have told what its next life has yet to read.
+#[tokio::test]
+async fn what_a_client_saw_before_us_is_waited_for() {
+    let locator = locator(1, 1000);
+    (11..=20).for_each(|index| _ = locator.history.append(ledger(0, index, 1), Instant::now()).unwrap());
+    let seen = Mark::After(cursor(&ledger(0, 22, 1), 2));
+    assert_eq!(judge(&locator.history, &[0], &seen), Ok(()));
+    let (waiting, waited) = (locator.clone(), seen.clone());
+    let place = tokio::spawn(async move { place(&waiting, waited).await });
+    for index in 21..=23 {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!place.is_finished());
+        locator.history.append(ledger(0, index, 1), Instant::now()).unwrap();
+    }
+    assert_eq!(place.await.unwrap(), Ok((at(12, 3), 58, 22)));
 }
 
 #[tokio::test]

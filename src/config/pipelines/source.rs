@@ -19,7 +19,9 @@ impl Rewriter {
     /// A pipeline's `source` as one of ours.
     pub(super) fn source(&mut self, pipeline: &str, name: &str, node: &Node) -> Node {
         let path = format!("{pipeline}.source");
-        let Some((kind, config)) = self.part(&path, node, SOURCE_TYPE) else { return map(Vec::new(), node.place) };
+        let Some((_, kind, config)) = self.part(&path, node, &[SOURCE_TYPE]) else {
+            return map(Vec::new(), node.place);
+        };
         let (path, ours) = (format!("{path}.config"), format!("sources.{name}.config"));
         let config = match config {
             Some(config) => self.source_config(&path, &ours, config),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::config::load::{Loaded, read};
 use crate::config::{Bind, Config, Mount, units::Time};
+use crate::consumer::ConsumerConfig;
 use crate::dialect::DialectConfig;
 use crate::source::LedgerConfig;
 use crate::source::stellar::{self, Mode, StartLedger, XdrFormat};
@@ -113,13 +114,62 @@ fn the_guides_example_means_what_it_says() {
     assert!(note.starts_with("x.yaml:17:18: the topics `[\"*\"]` are asked for as `[\"**\"]`"), "{note}");
 }
 
+/// The database of a file, and where it is.
+fn database(config: &Config) -> (&[String], String) {
+    let [consumer] = config.consumers.as_slice() else { panic!("{:?}", config.consumers) };
+    let ConsumerConfig::Postgres(database) = &consumer.consumer;
+    (&consumer.sources, database.url.clone().unwrap())
+}
+
 #[test]
-fn the_guides_database_is_the_one_error() {
+fn the_guides_database_is_a_consumer() {
+    let Loaded { config, .. } = good(GUIDE);
+    let (sources, url) = database(&config);
     assert_eq!(
-        errors(GUIDE),
-        "x.yaml:37:15: pipelines.ContractEventsWebSocket.consumers[1] is a `SaveToPostgreSQL`, which is not supported; \
-         there is `SaveToWebSocket`"
+        (sources, url.as_str()),
+        (&["ContractEventsWebSocket".to_owned()][..], "postgres://postgres@localhost:5432/stellar_events")
     );
+    assert_eq!(config.listeners.len(), 1);
+    let ConsumerConfig::Postgres(database) = &config.consumers[0].consumer;
+    assert_eq!(database.password.as_ref().unwrap().0, "password");
+    assert!(!format!("{config:?}").contains("\"password\""));
+}
+
+#[test]
+fn databases_in_all_forms() {
+    let with = |config: &str| SHORT.replace("ToWebSocket", &format!("ToPostgreSQL, config: {{ {config} }}"));
+    for (config, url) in [
+        ("database: a, username: b", "postgres://b@localhost:5432/a"),
+        (
+            "host: '::1', port: '1', database: 'a/b', username: 'b@c', sslmode: require",
+            "postgres://b%40c@[::1]:1/a%2Fb?sslmode=require",
+        ),
+        ("host: /run/postgresql, database: a, username: b, password: ''", "postgres://b@%2Frun%2Fpostgresql:5432/a"),
+    ] {
+        let Loaded { config, .. } = good(&with(config));
+        assert_eq!(database(&config).1, url);
+        assert!(config.listeners.is_empty(), "a pipeline may feed a database alone");
+    }
+    let Loaded { config, notes, .. } = good(&with("database: a, username: b, connect_timeout: 5, max_open_conns: 9"));
+    let ConsumerConfig::Postgres(database) = &config.consumers[0].consumer;
+    assert_eq!(database.connect_timeout, Time::secs(5));
+    assert!(matches!(notes.as_slice(), [note] if note.contains("max_open_conns is of no use here")), "{notes:?}");
+    for (config, told) in [
+        ("database: a", "config has no `username`; add it"),
+        ("database: a, username: b, port: many", "config.port is the text `many`; write a port such as 5432"),
+        ("database: a, username: b, sslmode: verify-ca", "config.sslmode is the text `verify-ca`; write disable,"),
+        ("database: a, username: b, passwd: SECRET", "unknown key `passwd` in pipelines.one.consumers[0].config"),
+        ("database: a, username: b, password: 5678", "consumers[0].config.password: a number; write text in quotes"),
+    ] {
+        let errors = errors(&with(config));
+        assert!(errors.contains(told) && !errors.contains("SECRET") && !errors.contains("5678"), "{errors}");
+    }
+    // Ours stand beside theirs.
+    let both = format!(
+        "{}consumers:\n  - {{ type: postgres, sources: [one], config: {{ url: postgres://x@h/y }} }}\n",
+        with("database: a, username: b")
+    );
+    assert_eq!(good(&both).config.consumers.len(), 2);
 }
 
 #[test]

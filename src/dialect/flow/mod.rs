@@ -31,7 +31,7 @@ mod register;
 mod render;
 mod session;
 
-pub use render::FlowRender;
+pub use render::{FlowRender, event_json};
 
 use super::{CloseCodes, Entry, Manners, Mount, MountContext, Opening, Oversize, frame};
 use crate::broker::{RenderingId, Renderings};

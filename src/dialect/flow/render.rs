@@ -7,7 +7,7 @@ mod tests;
 use super::PUBLIC_KINDS;
 use crate::broker::Render;
 use crate::dialect::frame::Frames;
-use crate::event::{Amount, Asset, Continuity, EventCursor, Family, Hash, KindSet, LedgerBatch};
+use crate::event::{Amount, Asset, Continuity, Event, EventCursor, Family, Hash, KindSet, LedgerBatch};
 use payload::Payload;
 use serde::{Serialize, Serializer};
 use std::fmt::{self, Display};
@@ -30,21 +30,9 @@ impl Render for FlowRender {
     }
 
     fn event(&self, batch: &LedgerBatch, index: usize, frames: &mut Frames) {
-        let event = &batch.events[index];
-        let Some(payload) = Payload::of(batch, event) else { return };
-        write(
-            frames,
-            &EventMessage {
-                kind: event.kind.name(),
-                id: &event.id,
-                network: self.names_network.then_some(&*batch.network),
-                ledger: batch.ledger.index,
-                ledger_closed_at: Text(time(batch.ledger.closed_at)),
-                transaction_hash: event.transaction_hash.map(|hash| prefixed(batch, hash)),
-                cursor: self.cursors.then_some(Text(EventCursor { batch, place: event.place })),
-                payload,
-            },
-        );
+        if let Some(message) = EventMessage::of(batch, &batch.events[index], self.names_network, self.cursors) {
+            write(frames, &message);
+        }
     }
 
     fn continuity(&self, batch: &LedgerBatch, continuity: &Continuity, frames: &mut Frames) {
@@ -59,6 +47,12 @@ impl Render for FlowRender {
             },
         );
     }
+}
+
+/// An event as a Flow client of one source reads it, without a frame; `None` for what Flow has no words for.
+pub fn event_json(batch: &LedgerBatch, event: &Event) -> Option<String> {
+    let message = EventMessage::of(batch, event, false, false)?;
+    Some(serde_json::to_string(&message).expect("memory takes all, and the keys are texts"))
 }
 
 fn write(frames: &mut Frames, message: &impl Serialize) {
@@ -139,4 +133,19 @@ struct EventMessage<'a> {
     cursor: Option<Text<EventCursor<'a>>>,
     #[serde(flatten)]
     payload: Payload<'a>,
+}
+
+impl<'a> EventMessage<'a> {
+    fn of(batch: &'a LedgerBatch, event: &'a Event, names_network: bool, cursors: bool) -> Option<EventMessage<'a>> {
+        Some(EventMessage {
+            kind: event.kind.name(),
+            id: &event.id,
+            network: names_network.then_some(&*batch.network),
+            ledger: batch.ledger.index,
+            ledger_closed_at: Text(time(batch.ledger.closed_at)),
+            transaction_hash: event.transaction_hash.map(|hash| prefixed(batch, hash)),
+            cursor: cursors.then_some(Text(EventCursor { batch, place: event.place })),
+            payload: Payload::of(batch, event)?,
+        })
+    }
 }

@@ -7,6 +7,7 @@
 //! Labels are names from the settings or texts of the program. Nothing that a peer sends becomes a
 //! label, since each new value would stay for ever.
 
+mod consumers;
 mod journal;
 mod process;
 mod sources;
@@ -14,6 +15,7 @@ mod sources;
 use super::admin::SourceHealth;
 use super::handshake::Refusal;
 use crate::broker::{Lags, OUTBOX_TOTAL, SessionRef};
+use crate::consumer;
 use crate::dialect::Ending;
 use crate::event::EventKind;
 use journal::Journal;
@@ -25,6 +27,7 @@ use prometheus_client::registry::{Metric, Registry};
 use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The type of what [`Metrics::text`] gives.
@@ -88,6 +91,7 @@ pub struct Metrics {
     history_bytes: Gauges<1>,
     history_ledgers: Gauges<1>,
     journal: Journal,
+    consumers: Mutex<Vec<Arc<consumer::Status>>>,
     refusals_untold: AtomicU64,
     /// Milliseconds after `started`, plus one; 0: never.
     refusals_told_at: AtomicU64,
@@ -158,6 +162,7 @@ impl Default for Metrics {
             history_bytes: registered(r, "history_bytes", "Memory of the recent ledgers of a source"),
             history_ledgers: registered(r, "history_ledgers", "Recent ledgers of a source in memory"),
             journal: Journal::registered(r),
+            consumers: Mutex::default(),
             refusals_untold: AtomicU64::new(0),
             refusals_told_at: AtomicU64::new(0),
             registry,
@@ -297,12 +302,24 @@ impl Metrics {
         self.inbound_bytes.get_or_create(&label).set(gauge(inbound_bytes));
     }
 
+    /// A consumer whose state shall be read at each scrape.
+    pub fn add_consumer(&self, status: Arc<consumer::Status>) {
+        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).push(status);
+    }
+
+    /// How the consumers are.
+    fn consumers(&self) -> Vec<consumer::Health> {
+        let consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+        consumers.iter().map(|status| status.health()).collect()
+    }
+
     /// Everything in the OpenMetrics text form, which Prometheus reads; sources and open
     /// connections as they are now.
     pub fn text(&self, sources: &[SourceHealth], connections: usize) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode_registry(&mut text, &self.registry)?;
         encode_registry(&mut text, &sources::registry_of(sources))?;
+        encode_registry(&mut text, &consumers::registry_of(&self.consumers()))?;
         encode_registry(&mut text, &process::server(connections))?;
         encode_registry(&mut text, &process::standard(self.started_at))?;
         encode_eof(&mut text)?;

@@ -68,6 +68,16 @@ fn filled() -> String {
     metrics.inbound_messages("flow", 3);
     metrics.called("main", "answered");
     metrics.worker(0, Lags { sessions: [1, 0, 3, 0], largest: 70 }, 512, 256);
+    let consumer = consumer::Status::new(
+        "postgres-0".to_owned(),
+        Arc::new(crate::broker::History::new(1, 0, 1)),
+        vec![(0, "main".into())],
+    );
+    consumer.is_up();
+    consumer.is_down("timeout", "a transaction took too long");
+    consumer.is_down("timeout", "told once and counted twice");
+    consumer.wrote(consumer::Table::Events, 8);
+    metrics.add_consumer(Arc::new(consumer));
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     let known = Snapshot {
         state: State::Live,
@@ -122,6 +132,10 @@ fn counts_and_reads_as_openmetrics() {
         (r#"ledgercast_source_untaken_batches{source="odd \"name\"\n"}"#, 1.0),
         (r#"ledgercast_source_checkpoint_ledger{source="odd \"name\"\n"}"#, 41.0),
         (concat!(r#"ledgercast_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""}"#), 1.0),
+        (r#"ledgercast_consumer_up{consumer="postgres-0"}"#, 0.0),
+        (r#"ledgercast_consumer_lag_ledgers{consumer="postgres-0",source="main"}"#, 0.0),
+        (r#"ledgercast_consumer_rows_written_total{consumer="postgres-0",table="events"}"#, 8.0),
+        (r#"ledgercast_consumer_errors_total{consumer="postgres-0",kind="timeout"}"#, 2.0),
         ("ledgercast_connections_open", 9.0),
     ] {
         assert_eq!(samples.get(name), Some(&value), "{name} in {samples:#?}");

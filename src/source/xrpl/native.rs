@@ -57,6 +57,11 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// The transaction with its metadata, one JSON object.
+    pub fn json(&self) -> String {
+        format!(r#"{{"hash":"{}","tx_json":{},"meta":{}}}"#, self.hash, self.tx_json, self.meta)
+    }
+
     /// Bytes on the heap, about.
     pub fn heap_bytes(&self) -> usize {
         let optional = |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len());

@@ -26,13 +26,20 @@ struct World {
     worker: Rc<Worker>,
     mount: Arc<MountEntry>,
     ledgers: u64,
+    /// Events of each.
+    events: u32,
 }
 
 impl World {
     /// Memory for so many ledgers, a journal without an end.
     fn new(kept: usize) -> World {
+        World::of(kept, EVENTS)
+    }
+
+    /// With so many events in each ledger.
+    fn of(kept: usize, events: u32) -> World {
         // What is rendered of ledgers counts as well.
-        let history = Arc::new(History::new(1, RENDERINGS, batch(0, 1, EVENTS).weight() * kept));
+        let history = Arc::new(History::new(1, RENDERINGS, batch(0, 1, events).weight() * kept));
         let metrics = Arc::new(Metrics::default());
         let broker = Broker::new(history.clone(), metrics.clone(), Arc::new([Arc::from("a")])).start();
         let journal = Arc::new(Journal::default());
@@ -47,7 +54,7 @@ impl World {
         Router::new(worker.clone()).start();
         let (path, access) = ("/ws".to_owned(), Default::default());
         let mount = MountEntry { number: 0, path, dialect, sources: Arc::new([0]), access, resume: false };
-        World { history, journal, broker, worker, mount: Arc::new(mount), ledgers: 0 }
+        World { history, journal, broker, worker, mount: Arc::new(mount), ledgers: 0, events }
     }
 
     /// So many ledgers more, in the journal before anybody can miss them.
@@ -57,7 +64,7 @@ impl World {
             let before = self.history.head();
             self.broker
                 .send(Append {
-                    batch: batch(0, self.ledgers, EVENTS),
+                    batch: batch(0, self.ledgers, self.events),
                     posted: Instant::now(),
                     counters: std::collections::BTreeMap::new(),
                 })
@@ -131,9 +138,13 @@ impl Client {
 
     /// Every event of these ledgers comes, once and in order.
     async fn gets(&mut self, ledgers: std::ops::RangeInclusive<u64>) -> Value {
+        self.gets_of(EVENTS, ledgers).await
+    }
+
+    async fn gets_of(&mut self, events: u32, ledgers: std::ops::RangeInclusive<u64>) -> Value {
         let mut last = Value::Null;
         for ledger in ledgers {
-            for event in 0..EVENTS {
+            for event in 0..events {
                 last = self.next().await;
                 assert_eq!(last["id"], format!("{ledger:03}-{event}"), "{last}");
             }
@@ -213,6 +224,32 @@ async fn a_slow_client_loses_nothing() {
     world.append(20_000).await;
     client.gets(1..=20_000).await;
     assert!(world.journal.reads.load(Ordering::SeqCst) > 0, "memory was enough");
+}
+
+/// More than is rendered for a replay at once, and than an outbox holds: it stops and goes on within ledgers.
+#[actix::test]
+async fn large_ledgers_are_taken_in_pieces() {
+    let mut world = World::of(2, 2_000);
+    world.append(12).await;
+    let mut client = world.connect().await;
+    let answer = client.register(json!({"from_ledger": 1})).await;
+    assert_eq!(answer["resumed"], json!({"ledgers": 12, "events_before_filter": 24_000}), "{answer}");
+    let last = client.gets_of(2_000, 1..=5).await;
+    drop(client);
+    // From the middle of one.
+    let mut client = world.connect().await;
+    let mut event = client.register(json!({"resume": last["cursor"]})).await;
+    for number in 0..700 {
+        event = client.next().await;
+        assert_eq!(event["id"], format!("006-{number}"));
+    }
+    drop(client);
+    let mut client = world.connect().await;
+    assert!(client.register(json!({"resume": event["cursor"]})).await["resumed"].is_object());
+    for number in 700..2_000 {
+        assert_eq!(client.next().await["id"], format!("006-{number}"));
+    }
+    client.gets_of(2_000, 7..=12).await;
 }
 
 #[actix::test]
