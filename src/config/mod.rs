@@ -196,8 +196,8 @@ settings! {
         /// Whether ledgers are kept; without `state_dir` none are. Default true: a restart is then no hole for clients
         /// that come back. With false `state_dir` has checkpoints and counters only.
         pub enabled: bool = true,
-        /// Ledgers are given up at this age. Default 24h: a client is back by tomorrow.
-        pub max_age: Time = Time::secs(24 * 60 * 60),
+        /// Ledgers are given up at this age. Default 1d: a client is back by tomorrow.
+        pub max_age: Time = Time::days(1),
         /// Disk space, beyond which the oldest ledgers are given up, of whichever source. Default 10GiB: days of most
         /// networks, and on a small machine's disk still a part.
         pub max_bytes: Size = Size::mib(10 << 10),
