@@ -64,7 +64,7 @@ settings! {
         pub currency_code: Option<String>,
         /// What stands before amounts. Default none: `currency_code`.
         pub currency_symbol: Option<String>,
-        /// Where Interledger addresses of its accounts begin; ends in a dot. Default none: private.<key>. with its dot.
+        /// Where Interledger addresses of its accounts begin; ends in a dot. Default none: `private.`, the ledger's key and a dot.
         pub ilp_prefix: Option<String>,
         /// Accounts that are told under a name: `{ name: address }`. Others are told under their address. Default {}.
         pub accounts: Named<String>,

@@ -4,7 +4,7 @@
 //! ledger's clients. Out: `connect`, an answer to each order, and a `notify` for each transfer; over HTTP the ledger's
 //! metadata, tokens, accounts, and transfers that history still has.
 //!
-//! Who owns what: [`FiveBellsMount`] holds what all sessions share: the users, the map of transfers, and a [`Place`] for
+//! Who owns what: [`FiveBellsMount`] holds what all sessions share: the users, the map of transfers, and a `Place` for
 //! each ledger; a [`Ledger`] knows one asset of one source and the names of its accounts; [`Transfer`] is a payment as
 //! such a ledger tells it, [`FiveBellsRender`] writes it in either form; a `Session` holds who came in and what that
 //! client is subscribed to; `http.rs` answers requests; `users/` knows who may come in.

@@ -95,7 +95,11 @@ fn after_a_long_time_readers_are_told_which_ledgers_are_missing() {
         for entry in &all {
             if let Some((from, to)) = gap(entry) {
                 assert!(entry.batch.events.is_empty() && from == expected && to == entry.batch.ledger.index);
-                missing.push((from, to));
+                // A hole that grew while the disk failed is told in pieces, one after the other.
+                match missing.last_mut() {
+                    Some((_, before)) if *before + 1 == from => *before = to,
+                    _ => missing.push((from, to)),
+                }
             } else {
                 assert_eq!(entry.batch.ledger.index, expected);
             }
@@ -117,7 +121,7 @@ fn after_a_long_time_readers_are_told_which_ledgers_are_missing() {
     let found = life.find(0, Find::Ledger { index: from + 3, hash: None });
     let Found::At(before) = found else { panic!("{found:?}") };
     let BacklogRead::Entries(next) = life.read(&[0], before, 1) else { panic!() };
-    assert_eq!(gap(&next[0]), Some((from, to)));
+    assert_eq!(gap(&next[0]).map(|(first, _)| first), Some(from));
     life.journal.close();
     drop(life);
     let life = Life::with(state.path(), config::Journal::default(), 1, "all");

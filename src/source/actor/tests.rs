@@ -123,6 +123,8 @@ async fn the_last_ledger_that_there_can_be_ends_nothing() {
         setup.until_ledger(u32::MAX.into()).await;
         source.stop().await;
         assert_eq!(source.status.snapshot().state, State::Stopped);
+        // The next life opens what this one had open.
+        setup.state.take().expect("it is kept").journal.close();
     }
 }
 
