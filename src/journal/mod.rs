@@ -56,7 +56,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
-use store::{Store, Stream};
+use store::{Store, StoreError, Stream};
 
 /// Weight of the ledgers that may wait for the disk, while it works, before their sources are slowed.
 pub const SLOW_FROM: usize = 32 << 20;
@@ -92,6 +92,9 @@ struct Shared {
     positions: Mutex<Positions>,
     /// Counts the files that `path` has been: another is another connection.
     generation: AtomicU64,
+    /// The connection of whoever reads, between two questions. SQLite has one state of a file for a whole process: what
+    /// was opened while the folder could not be written keeps others from writing it until it is closed.
+    reading: Mutex<Option<(u64, Store)>>,
     /// What a reader found wrong with the file, until the writer has looked.
     damaged: Mutex<Option<String>>,
     health: Mutex<JournalHealth>,
@@ -273,6 +276,17 @@ impl Shared {
 
     fn positions(&self) -> MutexGuard<'_, Positions> {
         lock(&self.positions)
+    }
+
+    /// Makes the folder ours, where that could not be done before; whoever writes must have tried.
+    fn hold(&self) -> Result<(), StoreError> {
+        let mut held = lock(&self.held);
+        if held.is_none()
+            && let Some(directory) = self.path.parent()
+        {
+            *held = open::hold(directory).map_err(|error| StoreError::InUse(error.to_string()))?;
+        }
+        Ok(())
     }
 
     /// Nothing can be written: nobody waits for the disk any more.

@@ -109,6 +109,7 @@ pub(super) fn open(directory: &Path, keep: config::Journal, sources: Vec<SourceK
         queue,
         positions: Mutex::new(positions),
         generation: AtomicU64::new(0),
+        reading: Mutex::default(),
         damaged: Default::default(),
         health: Mutex::new(JournalHealth { error, ..JournalHealth::default() }),
         held: Mutex::new(held),
@@ -123,7 +124,7 @@ pub(super) fn open(directory: &Path, keep: config::Journal, sources: Vec<SourceK
 }
 
 /// Makes sure that nobody else writes there; `None`: nobody can.
-fn hold(directory: &Path) -> Result<Option<File>, OpenError> {
+pub(super) fn hold(directory: &Path) -> Result<Option<File>, OpenError> {
     let Ok(file) = File::create(directory.join(LOCK)) else { return Ok(None) };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -189,14 +190,18 @@ fn move_aside(path: &Path, damage: &StoreError, saved: usize) {
         Ok(to) => log::error!(file:%, moved_to:% = to.display(), positions_saved = saved;
             "the journal is damaged ({damage}); it was moved aside and begun anew: ledgers before now are not kept any \
              more, and a source whose position was not saved begins at its `start_ledger`; check the disk"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => log::error!(file:%, positions_saved = saved;
+            "the journal is begun anew ({damage}): ledgers before now are not kept any more"),
         Err(error) => log::error!(file:%; "the journal is damaged ({damage}) and cannot be moved aside: {error}"),
     }
 }
 
 /// Where the sources stand in a file that cannot be written.
 fn only_read(path: &Path) -> Result<Vec<Stream>, OpenError> {
-    let read = Store::unwritable(path).and_then(|store| store.streams());
-    read.map_err(|error| OpenError::Unreadable { path: path.to_owned(), reason: error.to_string() })
+    match Store::unwritable(path).and_then(|store| store.streams()) {
+        Err(StoreError::Empty) => Ok(Vec::new()),
+        read => read.map_err(|error| OpenError::Unreadable { path: path.to_owned(), reason: error.to_string() }),
+    }
 }
 
 /// See [`Journal::past`].

@@ -56,7 +56,7 @@ pub struct Reader {
     shared: Arc<Shared>,
     history: Arc<History>,
     unpacker: Option<Unpacker>,
-    /// With the generation of the file.
+    /// With the generation of the file; while a question is answered, else in [`Shared::reading`].
     store: Option<(u64, Store)>,
     /// Whatever somebody still holds.
     known: HashMap<u64, Weak<StreamEntry>>,
@@ -85,6 +85,10 @@ impl Reader {
                 question.fail("the journal is closed");
                 continue;
             }
+            // The writer closes the connection before it opens the file again.
+            let shared = self.shared.clone();
+            let mut reading = super::lock(&shared.reading);
+            self.store = reading.take();
             match question {
                 Question::Read { sources, after, bytes, done } => {
                     let read = self.read(&sources, after, bytes);
@@ -95,7 +99,9 @@ impl Reader {
                     done(found.unwrap_or_else(|error| Found::Failed(self.failed(&error))));
                 }
             }
+            *reading = self.store.take();
         }
+        *super::lock(&self.shared.reading) = None;
     }
 
     /// Whoever writes must know if the file is damaged.
@@ -117,8 +123,10 @@ impl Reader {
             if !self.shared.path.exists() {
                 return Ok(None);
             }
-            let store = Store::beside(&self.shared.path).or_else(|_| Store::unwritable(&self.shared.path))?;
-            self.store = Some((generation, store));
+            match Store::unwritable(&self.shared.path) {
+                Err(StoreError::Empty) => return Ok(None),
+                store => self.store = Some((generation, store?)),
+            }
         }
         Ok(self.store.as_ref().map(|(_, store)| store))
     }
@@ -291,18 +299,18 @@ impl Reader {
         let is_other = |own: crate::event::Hash| hash.is_some_and(|hash| own.short() != hash);
         match here {
             Some((_, Some(own))) if is_other(own) => {
-                let before = match (stored, hash) {
-                    (Some((store, id)), Some(hash)) => {
-                        store.by_hash(id, index, hash)?.map(|before| (before, store.replaced_from(id, before)))
-                    }
+                // The one that was replaced stands where it was, as in memory: the break comes after it, and who goes
+                // on behind it gets nothing twice.
+                let is_it = |entry: &&&Arc<StreamEntry>| {
+                    let ledger = &entry.batch.ledger;
+                    ledger.index == index && hash.is_some() && ledger.short_hash() == hash
+                };
+                let replaced = match (waiting.iter().rev().find(is_it), stored, hash) {
+                    (Some(entry), _, _) => Some(entry.sequence),
+                    (None, Some((store, id)), Some(hash)) => store.by_hash(id, epoch, index, hash)?,
                     _ => None,
                 };
-                let Some((before, stored)) = before else { return Ok(Found::OtherChain { last_common: None }) };
-                let reorgs = waiting.iter().filter(|entry| entry.sequence > before);
-                let reorgs = reorgs.filter_map(|entry| entry.batch.continuity.as_ref());
-                let reorgs = reorgs.filter(|broken| broken.kind == ContinuityKind::Reorg);
-                let replaced = reorgs.map(|broken| broken.from_ledger).chain(stored?).min();
-                Ok(Found::OtherChain { last_common: replaced.and_then(|from| from.checked_sub(1)) })
+                Ok(replaced.map_or(Found::OtherChain { last_common: None }, Found::At))
             }
             Some((sequence, _)) => Ok(Found::At(sequence)),
             None if index > newest_index => Ok(Found::Ahead { newest_index }),

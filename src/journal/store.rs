@@ -9,7 +9,9 @@ use crate::broker::StreamEntry;
 use crate::event::{Continuity, ContinuityKind, Hash, SourceNumber};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +59,12 @@ pub enum StoreError {
         /// The form of its tables.
         form: i64,
     },
+    /// A file in which nothing is yet: it was made on a full disk, and is as good as none.
+    #[error("nothing is in the file")]
+    Empty,
+    /// Another process writes there.
+    #[error("{0}")]
+    InUse(String),
     /// A value that we never wrote.
     #[error("damaged: {0}")]
     Damaged(String),
@@ -67,7 +75,7 @@ impl StoreError {
     pub fn is_damage(&self) -> bool {
         match self {
             StoreError::Damaged(_) => true,
-            StoreError::Foreign { .. } => false,
+            StoreError::Foreign { .. } | StoreError::Empty | StoreError::InUse(_) => false,
             StoreError::Sqlite(error) => {
                 matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
                     || matches!(
@@ -141,6 +149,20 @@ pub struct KeptRow {
 /// The open file.
 pub struct Store {
     pub(super) connection: Connection,
+    /// What the file is, whatever its path; `None` where it is only read.
+    file: Option<(u64, u64)>,
+}
+
+/// What tells a file from another of the same path: its device and its number there.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    path.metadata().ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Where SQLite has what is not in the file itself yet.
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    name.into()
 }
 
 fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
@@ -172,9 +194,8 @@ impl Store {
         ))?;
         #[cfg(test)]
         super::tests::small_disk(path, &connection);
-        let mut store = Store { connection };
-        let tables: i64 = store.connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables == 0 {
+        let mut store = Store { connection, file: identity(path) };
+        if store.tables()? == 0 {
             let transaction = store.connection.transaction()?;
             transaction.execute_batch(TABLES)?;
             transaction.execute_batch(&format!("PRAGMA application_id = {MARK}; PRAGMA user_version = {SCHEMA};"))?;
@@ -189,7 +210,7 @@ impl Store {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
-        let store = Store { connection };
+        let store = Store { connection, file: None };
         store.check()?;
         Ok(store)
     }
@@ -197,21 +218,44 @@ impl Store {
     /// Opens a file that cannot be written, nor anything beside it.
     pub fn unwritable(path: &Path) -> Result<Store, StoreError> {
         Store::beside(path).or_else(|error| {
+            if matches!(error, StoreError::Empty) {
+                return Err(error);
+            }
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-            let text = path.to_str().ok_or(error)?;
+            let Some(text) = path.to_str() else { return Err(error) };
             let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
             // Where no log could be made, there is none that would count.
             let connection = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?;
-            let store = Store { connection };
-            store.check()?;
-            Ok(store)
+            let store = Store { connection, file: None };
+            match store.check() {
+                // All of it may be in a log that could not be read.
+                Err(StoreError::Empty) if log_of(path).metadata().is_ok_and(|log| log.len() > 0) => Err(error),
+                checked => checked.map(|()| store),
+            }
         })
+    }
+
+    /// Whether what was opened for writing is not at its path any more: somebody deleted or replaced it.
+    pub fn is_gone_from(&self, path: &Path) -> bool {
+        let is_missing = || path.metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        match identity(path) {
+            Some(there) => self.file.is_some_and(|own| own != there),
+            None => is_missing(),
+        }
+    }
+
+    fn tables(&self) -> Result<i64, StoreError> {
+        Ok(self.connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?)
     }
 
     fn check(&self) -> Result<(), StoreError> {
         let pragma = |name: &str| self.connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
         let (mark, form) = (pragma("application_id")?, pragma("user_version")?);
-        if (mark, form) == (MARK, SCHEMA) { Ok(()) } else { Err(StoreError::Foreign { mark, form }) }
+        if (mark, form) == (MARK, SCHEMA) {
+            return Ok(());
+        }
+        let is_empty = (mark, form) == (0, 0) && self.tables()? == 0;
+        Err(if is_empty { StoreError::Empty } else { StoreError::Foreign { mark, form } })
     }
 
     /// Where all streams stand.
@@ -393,23 +437,13 @@ impl Store {
     }
 
     /// The newest ledger of an index with a hash that begins so.
-    pub fn by_hash(&self, stream: i64, index: u64, begins: [u8; 4]) -> Result<Option<u64>, StoreError> {
+    pub fn by_hash(&self, stream: i64, epoch: u32, index: u64, begins: [u8; 4]) -> Result<Option<u64>, StoreError> {
         let mut query = self.connection.prepare_cached(
             "SELECT max(sequence) FROM ledgers
-             WHERE stream = ?1 AND epoch = (SELECT epoch FROM streams WHERE id = ?1) AND ledger = ?2
-             AND substr(hash, 1, 4) = ?3",
+             WHERE stream = ? AND epoch = ? AND ledger = ? AND substr(hash, 1, 4) = ?",
         )?;
         let found =
-            query.query_row(params![stream, index.cast_signed(), begins], |row| row.get::<_, Option<i64>>(0))?;
-        Ok(found.map(i64::cast_unsigned))
-    }
-
-    /// The first ledger that was replaced by any reorganisation after a sequence.
-    pub fn replaced_from(&self, stream: i64, after: u64) -> Result<Option<u64>, StoreError> {
-        let mut query = self.connection.prepare_cached(
-            "SELECT min(break_from) FROM ledgers WHERE stream = ? AND sequence > ? AND break = 'reorg'",
-        )?;
-        let found = query.query_row(params![stream, after.cast_signed()], |row| row.get::<_, Option<i64>>(0))?;
+            query.query_row(params![stream, epoch, index.cast_signed(), begins], |row| row.get::<_, Option<i64>>(0))?;
         Ok(found.map(i64::cast_unsigned))
     }
 

@@ -13,6 +13,7 @@ use crate::source::SourceError;
 use rusqlite::ErrorCode;
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -34,6 +35,13 @@ pub struct Writer {
     store: Option<Store>,
     packer: Option<Packer>,
     metrics: Arc<Metrics>,
+}
+
+/// Without it sources would wait for room for ever.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        crate::broker::end_if_panicking("journal");
+    }
 }
 
 impl Writer {
@@ -79,19 +87,25 @@ impl Writer {
         if let Some(damage) = damage {
             self.renew(&StoreError::Damaged(damage))?;
         } else if self.store.is_none() {
-            let known = self.shared.positions().streams.clone();
-            let opened = open_or_renew(&self.shared.path, &known)?;
-            self.took(opened);
+            self.reopen(open_or_renew)?;
         }
         self.store.as_mut().ok_or_else(|| StoreError::Damaged("no store".into()))
     }
 
     /// Begins anew in another file: positions stay, ledgers are gone.
     fn renew(&mut self, damage: &StoreError) -> Result<(), StoreError> {
+        self.reopen(|path, known| renew(path, known, damage))
+    }
+
+    /// With no other connection of this process, and of no other process.
+    fn reopen(&mut self, open: impl FnOnce(&Path, &[Stream]) -> Result<Opened, StoreError>) -> Result<(), StoreError> {
         self.store = None;
-        let known = self.shared.positions().streams.clone();
-        let opened = renew(&self.shared.path, &known, damage)?;
-        self.took(opened);
+        let shared = self.shared.clone();
+        shared.hold()?;
+        let mut reading = lock(&shared.reading);
+        *reading = None;
+        let known = shared.positions().streams.clone();
+        self.took(open(&shared.path, &known)?);
         Ok(())
     }
 
@@ -165,7 +179,9 @@ impl Writer {
         let changed: Vec<Stream> = touched.values().map(|at| positions.streams[*at].clone()).collect();
         let created = positions.streams[known_streams..].iter().filter(|new| !changed.contains(new)).cloned();
         let streams: Vec<Stream> = created.chain(changed.iter().cloned()).collect();
-        self.store()?.commit(&rows, &streams, &holes)?;
+        // Not another one than at the beginning: what a renewed one has given up is not in these positions.
+        let store = self.store.as_mut().ok_or_else(|| StoreError::Damaged("no store".into()))?;
+        store.commit(&rows, &streams, &holes)?;
         let lost: u64 =
             holes.iter().map(|hole| hole.continuity.to_ledger.saturating_sub(hole.continuity.from_ledger) + 1).sum();
         {
@@ -248,6 +264,9 @@ impl Writer {
         };
         let now = SystemTime::now();
         let keep = self.shared.keep.clone();
+        if self.store.as_ref().is_some_and(|store| store.is_gone_from(&shared.path)) {
+            self.renew(&StoreError::Damaged("its file was deleted or replaced while it was used".into()))?;
+        }
         let pruned = self.store()?.prune(&keep, now, PRUNE_ROWS, gone)?;
         let oldest = pruned.oldest.map(|millis| UNIX_EPOCH + Duration::from_millis(millis.max(0).cast_unsigned()));
         {

@@ -33,6 +33,8 @@ const BACKLOG: i32 = 4096;
 /// A source that has delivered no ledger for this long is not ready. Every ledger that we know
 /// closes one in seconds.
 const STALE_AFTER: Duration = Duration::from_secs(60);
+/// What the journal gets to close, however long the drain took.
+const SHORTEST_CLOSE: Duration = Duration::from_secs(1);
 /// How often the end of the connections is looked at while draining.
 const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// What HTTP requests other than WebSockets still get after the drain, in whole seconds.
@@ -351,8 +353,19 @@ impl Server {
         self.broker.stop();
         self.followers.stop();
         if let Some(journal) = self.journal {
-            // All that counts is on disk since the sources stopped; an error means that its thread has panicked.
-            let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+            // All that counts is on disk since the sources stopped. A thread of its own, since the runtime would wait for
+            // its threads at the end: a disk that hangs shall not keep the process.
+            let (done, closed) = tokio::sync::oneshot::channel();
+            let thread = std::thread::Builder::new().name("journal-close".to_owned());
+            let closing = thread.spawn(move || {
+                journal.close();
+                // Nobody waits any more where it took too long.
+                let _ = done.send(());
+            });
+            let left = self.deadline.saturating_sub(started.elapsed()).max(SHORTEST_CLOSE);
+            if closing.is_err() || tokio::time::timeout(left, closed).await.is_err() {
+                log::warn!("the journal did not close in time; what it has on disk is whole");
+            }
         }
     }
 }

@@ -179,6 +179,45 @@ fn a_folder_that_cannot_be_made_is_tried_again() {
     assert_eq!((life.kept_through(), life.journal.health().error), (Some(5), None));
 }
 
+#[test]
+fn an_empty_file_is_as_good_as_none() {
+    let state = tempfile::tempdir().unwrap();
+    let file = state.path().join("journal.db");
+    std::fs::write(&file, "").unwrap();
+    // What a first start on a full disk leaves.
+    fill_disk(state.path(), true);
+    let life = Life::begin(state.path());
+    assert!(life.journal.health().error.is_some());
+    life.post_all(1..=5);
+    assert!(matches!(life.read(&[0], 2, 1), BacklogRead::Entries(_)), "what waits");
+    life.journal.close();
+    drop(life);
+    let life = Life::begin(state.path());
+    assert_eq!(life.kept_through(), None);
+    life.post_all(1..=5);
+    fill_disk(state.path(), false);
+    life.settle();
+    assert_eq!((life.kept_through(), life.journal.health().error), (Some(5), None));
+}
+
+#[test]
+fn a_file_that_is_taken_away_is_begun_anew() {
+    let state = tempfile::tempdir().unwrap();
+    let life = Life::with(state.path(), config::Journal::default(), 1, "all");
+    life.post_all(1..=20);
+    life.settle();
+    assert_eq!(life.walk(&[0], 0, MIB).len(), 20);
+    let file = state.path().join("journal.db");
+    std::fs::remove_file(&file).unwrap();
+    wait("it is there again", || file.exists() && life.journal.gone_through(0) == 20);
+    life.post_all(21..=25);
+    life.settle();
+    assert_eq!(sequences(&life.walk(&[0], 20, MIB)), (21..=25).collect::<Vec<_>>());
+    life.journal.close();
+    drop(life);
+    assert_eq!(Life::begin(state.path()).kept_through(), Some(25));
+}
+
 /// Overwrites a part of the file.
 fn scribble(file: &Path, from: usize, bytes: usize) {
     let mut content = std::fs::read(file).unwrap();
