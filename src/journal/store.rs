@@ -20,7 +20,7 @@ const SCHEMA: i64 = 1;
 /// Our mark in the head of the file: `LCJ1`.
 const MARK: i64 = 0x4c43_4a31;
 /// Bytes of a page: rows have many pages, and small ones fill this well.
-const PAGE: u32 = 8192;
+pub const PAGE: u32 = 8192;
 /// Pages of the log beyond which it goes into the file, in the writer's thread.
 const LOG_PAGES: u32 = 1000;
 /// Nobody else writes, so nothing is busy for long.

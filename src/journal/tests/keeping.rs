@@ -194,8 +194,17 @@ fn what_is_too_much_goes_and_its_space_is_used_again() {
     assert!(size < 3 * most.0, "{size}");
     drop(life);
     // With less allowed the file shrinks, but for some spare pages.
-    let life = Life::with(state.path(), config::Journal { max_bytes: Size::kib(200), ..keep }, 1, "all");
+    let life = Life::with(state.path(), config::Journal { max_bytes: Size::kib(200), ..keep.clone() }, 1, "all");
     wait("it is smaller", || life.journal.gone_through(0) > gone && life.journal.health().bytes <= 200 << 10);
+    let gone = life.journal.gone_through(0);
+    assert!(gone < 990, "no more than needed: {gone}");
+    life.journal.close();
+    drop(life);
+    // The newest stays, whatever it takes.
+    let life = Life::with(state.path(), config::Journal { max_bytes: Size::kib(1), ..keep }, 1, "all");
+    wait("one is left", || life.journal.gone_through(0) == 999);
+    life.journal.close();
+    assert_eq!(life.journal.gone_through(0), 999);
 }
 
 #[test]
