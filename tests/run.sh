@@ -39,8 +39,8 @@ step() {
   (
     set -e
     "$@"
-  )
-  code=$?
+  ) 2>&1 | tee "$work/said"
+  code=${PIPESTATUS[0]}
   set -e
   if ((code == 0)); then
     passed=$((passed + 1))
@@ -48,6 +48,9 @@ step() {
   else
     failed+=("$name")
     printf -- '-- %s: FAILED with %d, %d s\n' "$name" "$code" $((SECONDS - started))
+    # Once more at the end, where whoever has no more than that finds it.
+    printf '\n== %s, its last lines\n' "$name" >>"$work/failures"
+    tail -n 100 "$work/said" | cut -c 1-20000 >>"$work/failures"
   fi
 }
 
@@ -217,6 +220,7 @@ fi
 step "clients over TLS with tokens" bash tests/clients/secure.sh
 step "README on a fresh clone" fresh_clone
 
+if [[ -f $work/failures ]]; then cat "$work/failures"; fi
 printf '\n'
 for name in "${failed[@]}"; do printf 'failed: %s\n' "$name"; done
 printf '%d passed, %d failed\n' "$passed" "${#failed[@]}"

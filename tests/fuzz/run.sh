@@ -49,7 +49,7 @@ longest() {
 
 # fuzz TARGET SECONDS CORPUS [OPTION...]: one line of figures at the end.
 fuzz() {
-  local target=$1 seconds=$2 corpus=$3 log code=0 folders scratch
+  local target=$1 seconds=$2 corpus=$3 log code=0 folders scratch failing
   shift 3
   # In memory where there is such a place: saving a checkpoint waits for the disk.
   scratch=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
@@ -63,6 +63,13 @@ fuzz() {
   rm -rf "$scratch"
   if ((code != 0)); then
     grep -v '^#' "$log" | tail -n 60
+    # Where nothing but this text is left of the machine, the input can be had from it.
+    failing=$(sed -n 's/.*Test unit written to //p' "$log" | tail -n 1)
+    if [[ -f $failing && $(stat -c %s "$failing") -le 65536 ]]; then
+      echo "$(basename "$failing"), by gzip and base64:"
+      gzip -9 <"$failing" | base64 -w 0
+      echo
+    fi
     echo "$target: FAILED with $code; all of it is in $log"
     return 1
   fi
