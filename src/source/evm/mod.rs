@@ -24,6 +24,8 @@ mod abi;
 mod calls;
 mod check_config;
 mod config;
+#[doc(hidden)]
+pub mod fuzzing;
 mod logs;
 mod mapping;
 mod names;

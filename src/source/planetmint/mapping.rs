@@ -8,7 +8,7 @@ use crate::event::{
     Amount, Asset, AssetKeys, Body, Continuity, Event, EventKind, Hash, Key, LedgerBatch, LedgerFacts, LedgerRef,
     Native, Payment, Place, SourceNumber,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Signers that a payment is found under; the transaction is found under all. Thousands of outputs times a thousand
@@ -43,9 +43,14 @@ pub struct Origin {
 
 /// A block as it goes to the broker.
 pub fn batch(block: Block, origin: Origin) -> LedgerBatch {
-    let Block { height, hash, parent, app_hash, time, transactions, rejected } = block;
+    let Block { height, hash, parent, app_hash, time, mut transactions, mut rejected } = block;
     let Origin { source, network, epoch, continuity } = origin;
-    let accepted = transactions.len() as u32;
+    // One is accepted once: whatever a node says, nothing is told twice.
+    let told = transactions.len();
+    let mut seen = HashSet::with_capacity(transactions.len());
+    transactions.retain(|transaction| seen.insert(transaction.id));
+    let accepted = seen.len() as u32;
+    rejected += (told - seen.len()) as u32;
     let facts = LedgerFacts {
         transaction_count: accepted + rejected,
         successful_count: accepted,

@@ -17,6 +17,8 @@
 mod api;
 mod config;
 mod consensus;
+#[doc(hidden)]
+pub mod fuzzing;
 mod mapping;
 pub mod native;
 mod position;

@@ -22,6 +22,8 @@ mod config;
 pub mod currency;
 mod decode;
 mod fees;
+#[doc(hidden)]
+pub mod fuzzing;
 mod json;
 mod mapping;
 mod names;

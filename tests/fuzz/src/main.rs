@@ -9,6 +9,7 @@ mod config;
 mod flow;
 mod frames;
 mod handshake;
+mod ledgers;
 mod positions;
 mod rippled;
 mod scanner;
@@ -20,12 +21,15 @@ use std::sync::OnceLock;
 /// Takes any bytes; panics where something that always holds does not.
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 10] = [
+const TARGETS: [(&str, Target); 13] = [
     ("scanner", scanner::run),
     ("flow", flow::run),
     ("rippled", rippled::run),
     ("stellar_answers", stellar::answers),
     ("stellar_xdr", stellar::xdr),
+    ("xrpl_answers", ledgers::xrpl),
+    ("evm_answers", ledgers::evm),
+    ("planetmint_answers", ledgers::planetmint),
     ("cursor", positions::cursor),
     ("checkpoint", positions::checkpoint),
     ("stored", positions::stored),
