@@ -89,9 +89,14 @@ pub fn start(config: &Config, stream: &Stream, metrics: &Metrics) -> Vec<Running
 }
 
 impl Running {
-    /// Asks it to write what is there, and waits until it has; one whose database is away ends at once.
-    pub async fn finish(&self) {
+    /// Asks it to write what is there and to end.
+    pub fn ask(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// The same, and waits until it has; one whose database is away ends soon.
+    pub async fn finish(&self) {
+        self.ask();
         self.stop.closed().await;
     }
 }

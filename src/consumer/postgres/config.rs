@@ -9,6 +9,7 @@ use crate::source::Secret;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use tokio_postgres::config::TargetSessionAttrs;
 
 /// What is read of a file: an address and a line end.
 const LONGEST_FILE: u64 = 16 << 10;
@@ -80,7 +81,12 @@ fn parse(url: &str) -> Result<Target, String> {
         return Err("is no address of a database; write postgres://user@host:5432/database".to_owned());
     }
     // Our modes are more than the library's, which would not take the text.
-    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    // A `?` may stand in the password.
+    let password = url.find('@').unwrap_or(0);
+    let (base, query) = match url[password..].find('?') {
+        Some(at) => (&url[..password + at], &url[password + at + 1..]),
+        None => (url, ""),
+    };
     let mut mode = Mode::default();
     let mut rest = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -193,6 +199,10 @@ impl Config {
             if let Some(password) = password.or_else(environment) {
                 connection.password(password);
             }
+        }
+        if connection.get_hosts().len() > 1 && connection.get_target_session_attrs() == TargetSessionAttrs::Any {
+            // Of several servers only the primary is of use; who is first in the list may be a standby after a change.
+            connection.target_session_attrs(TargetSessionAttrs::ReadWrite);
         }
         connection.connect_timeout(self.connect_timeout.0);
         connection.tcp_user_timeout(self.statement_timeout.0);
