@@ -10,11 +10,10 @@ use super::encode::Time;
 use super::place::{Break, Known, Tip};
 use super::rows::{self, hash_text, integer};
 use super::schema;
-use super::tls::{Mode, Tls};
+use super::tls::Tls;
 use super::trouble::{Kind, Trouble};
 use crate::broker::StreamEntry;
 use crate::event::Body;
-use crate::load::{Trust, client_config};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -81,14 +80,10 @@ pub enum Written {
 /// A connection without more. Whoever opens it says how long that may take.
 async fn open(config: &Config, section: &str) -> Result<(Client, watch::Receiver<()>), Trouble> {
     let target = config.read(section)?;
-    let trust = match (target.mode, &config.ca_file) {
-        (Mode::VerifyFull, Some(file)) => Trust::File(file.clone()),
-        (Mode::VerifyFull, None) => Trust::System,
-        (Mode::Disable | Mode::Prefer | Mode::Require, _) => Trust::Everybody,
-    };
-    let tls = client_config(&trust, &format!("{section}.ca_file"))
-        .map_err(|reason| Trouble { kind: Kind::Refused, reason })?;
+    let tls = target.mode.client_config(config.ca_file.as_deref(), &format!("{section}.ca_file"));
+    let tls = tls.map_err(|reason| Trouble { kind: Kind::Refused, reason })?;
     let mut settings = target.connection;
+    let hosts = settings.get_hosts().len().max(1) as u32;
     settings.ssl_mode(target.mode.for_library());
     let opening = async {
         let (client, connection) = settings.connect(Tls(tls)).await?;
@@ -116,8 +111,8 @@ async fn open(config: &Config, section: &str) -> Result<(Client, watch::Receiver
         Ok((client, open))
     };
     // Who takes connections and does not answer is no better than who takes none.
-    timeout(config.connect_timeout.0, opening).await.unwrap_or_else(|_| {
-        let reason = format!("no connection to {} within {}", config.target(), config.connect_timeout);
+    timeout(config.connect_timeout.0 * hosts, opening).await.unwrap_or_else(|_| {
+        let reason = format!("no answer from {} within {}", config.target(), config.connect_timeout);
         Err(Trouble { kind: Kind::Unreachable, reason })
     })
 }
@@ -167,7 +162,8 @@ pub async fn probe(config: &Config, section: &str) -> Result<String, Trouble> {
     }
     let brings = found.map_or(Ok(true), |found| schema::is_behind(found, p))?;
     if brings && !may_create {
-        let grant = format!("{user} may not make tables; as the owner: `grant create, usage on schema public to {user}`");
+        let grant =
+            format!("{user} may not make tables; as the owner: `grant create, usage on schema public to {user}`");
         return trouble(Kind::Denied, grant);
     }
     if !may_copy {
