@@ -428,6 +428,27 @@ fn rows_may_be_ahead_of_the_journal() {
     });
 }
 
+/// Two sources that each read a part of one network into the same tables: one of them is left out, and that is told.
+#[test]
+fn parts_of_one_network_do_not_mix_in_silence() {
+    staged(async |cluster, client| {
+        let mut stage = Stage::new(100, None);
+        for index in 1..=3 {
+            stage.append(plain(1, index));
+            stage.append(LedgerBatch { source: 1, ..ledger(1, index, Vec::new()) });
+        }
+        stage.start(&cluster.consumer("main, second", ""));
+        stage.until(&client, NEWEST, 3).await;
+        stage.append(plain(1, 4));
+        stage.append(LedgerBatch { source: 1, ..ledger(1, 4, Vec::new()) });
+        stage.until(&client, NEWEST, 4).await;
+        stage.finish().await;
+        let differs = stage.metric(r#"ledgercast_consumer_errors_total{consumer="postgres-0",kind="differs"}"#);
+        assert!(differs.is_some_and(|times| times >= 1.0), "{differs:?}");
+        is_whole(&client, "ledgercast_").await;
+    });
+}
+
 /// What ails the journal of one source costs the rows of no other.
 #[test]
 fn one_source_fails_alone() {

@@ -260,15 +260,18 @@ impl Database {
     /// What is there where a ledger belongs.
     pub async fn known(&self, network: &str, tip: &Tip) -> Result<Known, Trouble> {
         let ask = format!(
-            "select ledger, hash from {p}ledgers where network = $1 and epoch = $2 and ledger in ($3::bigint, $3::bigint - 1)",
+            "select ledger, hash, events from {p}ledgers \
+             where network = $1 and epoch = $2 and ledger in ($3::bigint, $3::bigint - 1)",
             p = self.prefix
         );
         let ledger = integer(tip.ledger);
         let rows = self.patiently("a query", self.client.query(&ask, &[&network, &tip.epoch, &ledger])).await?;
-        let hash = |of: i64| rows.iter().find(|row| row.get::<_, i64>(0) == of).map(|row| row.get(1));
+        let at = |of: i64| rows.iter().find(|row| row.get::<_, i64>(0) == of);
+        let hash = |of: i64| at(of).map(|row| row.get(1));
+        let events = at(ledger).map_or(0, |row| row.get::<_, i32>(2) as u64);
         let newest = self.tip(network).await?.map_or(tip.epoch, |newest| newest.epoch);
         let newest_epoch = newest.max(tip.epoch);
-        Ok(Known { same: hash(ledger), before: hash(ledger - 1), newest_epoch, is_foreign: false })
+        Ok(Known { same: hash(ledger), before: hash(ledger - 1), events, newest_epoch, is_foreign: false })
     }
 
     /// Whether any of these ledgers, by index and hash, is there.

@@ -256,6 +256,17 @@ impl Reader {
             let noted;
             match plan(passed.as_ref(), &next, &known) {
                 Plan::Skip => {
+                    let (there, ours) = (known.events, entry.batch.events.len() as u64);
+                    if there != ours {
+                        let index = entry.batch.ledger.index;
+                        status.error(
+                            "differs",
+                            &format!(
+                                "ledger {index} of {name} has {ours} events, and the row that is there counts {there}; \
+                                 sources that each read a part of one network need a consumer and a `table_prefix` each"
+                            ),
+                        );
+                    }
                     self.passed_by(entry, Some(next.tip), true, status);
                     return Ok(());
                 }

@@ -137,7 +137,7 @@ fn kind_of(code: &SqlState) -> (Kind, &'static str) {
     match code.code() {
         "28P01" | "28000" => (Kind::Refused, "; check user and password in `url` or `url_file`, and pg_hba.conf"),
         "3D000" => (Kind::Refused, "; make it with `createdb`, or name another in `url` or `url_file`"),
-        "42501" => (
+        "42501" | "3F000" => (
             Kind::Denied,
             "; as the database's owner: `grant create, usage on schema public to` the user of `url` or `url_file`",
         ),
@@ -170,6 +170,8 @@ mod tests {
         for (code, kind) in [
             ("28P01", Kind::Refused),
             ("42501", Kind::Denied),
+            ("3F000", Kind::Denied),
+            ("26000", Kind::Refused),
             ("57P01", Kind::Unreachable),
             ("57P03", Kind::Unreachable),
             ("53300", Kind::Unreachable),
