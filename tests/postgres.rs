@@ -51,7 +51,7 @@ fn rows_are_what_a_client_got() {
         is_whole(&client, "ledgercast_").await;
         let query = "select event_id, kind, ledger, transaction_hash, amount::text, from_account, to_account, asset, \
                      asset_code, bought_amount::text, event::text, accounts, \
-                     to_char(closed_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from ledgercast_events";
+                     to_char(closed_at, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), cursor, network from ledgercast_events";
         let all = rows(&client, query).await;
         let by_id: BTreeMap<String, _> = all.iter().map(|row| (row.get::<_, String>(0), row)).collect();
         assert_eq!(by_id.len(), all.len());
@@ -59,8 +59,10 @@ fn rows_are_what_a_client_got() {
         for text in &texts {
             // The one thing that is no text for PostgreSQL; the devnet's memos have it.
             let mut got: Value = serde_json::from_str(&text.replace("\\u0000", "\u{fffd}")).unwrap();
-            got.as_object_mut().unwrap().remove("cursor");
             let row = by_id[got["id"].as_str().unwrap()];
+            // Apart, so that a row and a client's message are the same JSON wherever it was read.
+            let cursor = got.as_object_mut().unwrap().remove("cursor").unwrap();
+            assert_eq!(row.get::<_, &str>(13), cursor);
             let event: Value = serde_json::from_str(row.get(10)).unwrap();
             // A display price has more digits than a float here keeps.
             let plain = |value: &Value| {
@@ -108,13 +110,20 @@ fn rows_are_what_a_client_got() {
         let paid = texts.iter().map(|text| serde_json::from_str::<Value>(text).unwrap());
         let paid = paid.filter(|it| it["type"] == "payment").map(|it| it["to"].as_str().unwrap().to_owned()).next();
         let account = readme.split("array['G").nth(1).and_then(|rest| rest.split('\'').next()).unwrap();
-        let mut answered = 0;
+        let (mut answered, mut done) = (0, 0);
         for question in questions.flat_map(|block| block.split(';')).filter(|it| !it.trim().is_empty()) {
             let question = question.replace(&format!("G{account}"), paid.as_deref().unwrap());
+            let question = question.replace("stellar-testnet", all[0].get("network"));
+            if question.trim().starts_with("delete") {
+                assert_eq!(client.execute(&question, &[]).await.unwrap(), 0, "nothing is so old: {question}");
+                done += 1;
+                continue;
+            }
             assert!(!rows(&client, &question).await.is_empty(), "{question}");
             answered += 1;
         }
-        assert_eq!(answered, 3);
+        assert_eq!(answered, 4);
+        assert_eq!(done, 2);
 
         // The account's payments, by an index.
         let payment = texts.iter().map(|text| serde_json::from_str::<Value>(text).unwrap());
@@ -283,17 +292,24 @@ fn wrong_settings_are_told_and_clients_are_served() {
     runtime.block_on(async {
         let admin = cluster.client().await;
         let sql = "create role poor login password 'poor'; create table new_schema_version (version integer); \
-                   insert into new_schema_version values (9)";
+                   insert into new_schema_version values (9); create role half login password 'half'; \
+                   create table half_schema_version (version integer); insert into half_schema_version values (2); \
+                   grant select on half_schema_version to half; create table half_ledgers (id integer)";
         admin.batch_execute(sql).await.unwrap();
+        admin.batch_execute("create database latin encoding 'LATIN1' template template0").await.unwrap();
     });
     let devnet = Devnet::start("5", 5);
     let wrong = cluster.url_file("wrong", "SECRET-WORD", "");
     let poor = cluster.url_file("poor", "poor", "");
+    let owner = crate::common::postgres::PASSWORD;
+    let latin = cluster.write("url-latin", &format!("postgres://postgres:{owner}@localhost:{}/latin", cluster.port));
     let consumers = format!(
-        "consumers:\n{}{}{}",
+        "consumers:\n{}{}{}{}{}",
         consumer("devnet", &wrong, "table_prefix: a_"),
         consumer("devnet", &poor, "table_prefix: b_"),
-        cluster.consumer("devnet", "table_prefix: new_")
+        cluster.consumer("devnet", "table_prefix: new_"),
+        consumer("devnet", &latin, "table_prefix: c_"),
+        consumer("devnet", &cluster.url_file("half", "half", ""), "table_prefix: half_"),
     );
     let text = settings(devnet.address, &consumers);
     let mut server = Server::start(&text);
@@ -304,6 +320,7 @@ fn wrong_settings_are_told_and_clients_are_served() {
         (0, ["\"refused\"", "password authentication failed", "`url_file`"]),
         (1, ["\"denied\"", "permission denied", "grant create, usage on schema public"]),
         (2, ["\"schema\"", "have version 9", "newer release"]),
+        (3, ["\"refused\"", "encoded in LATIN1", "createdb --encoding UTF8"]),
     ] {
         let name = format!("postgres-{number}");
         wait_until(&name, || {
@@ -327,7 +344,15 @@ fn wrong_settings_are_told_and_clients_are_served() {
     };
     let (code, out, err) = check(&text);
     assert_eq!(code, Some(1), "{out}{err}");
-    assert!(err.contains("password authentication failed") && err.contains("poor may not make tables"), "{err}");
+    for told in [
+        "password authentication failed",
+        "poor may not make tables",
+        "have version 9",
+        "encoded in LATIN1",
+        "half may not write into half_ledgers",
+    ] {
+        assert!(err.contains(told), "{told}: {err}");
+    }
     assert!(!format!("{out}{err}").contains("SECRET-WORD"));
     let good = settings(devnet.address, &format!("consumers:\n{}", cluster.consumer("devnet", "")));
     let (code, out, err) = check(&good);
@@ -356,7 +381,7 @@ fn a_pipeline_file_and_tls() {
     let pipeline = format!(
         "pipelines:\n  one:\n    source: {{ type: RPCSourceAdapter, config: {{ rpc_url: 'http://{}', poll_interval: 100ms }} }}\n    \
          consumers:\n      - type: SaveToPostgreSQL\n        config: {{ host: localhost, port: '{}', database: postgres, \
-         username: postgres, password: {}, sslmode: require }}\nconsumers:\n{}{}admin: {{ bind: 127.0.0.1:0 }}\n",
+         username: postgres, password: {}, sslmode: require }}\nconsumers:\n{}{}{}admin: {{ bind: 127.0.0.1:0 }}\n",
         devnet.address,
         cluster.port,
         crate::common::postgres::PASSWORD,
@@ -364,6 +389,19 @@ fn a_pipeline_file_and_tls() {
             "one",
             &cluster.url_file("postgres", crate::common::postgres::PASSWORD, "?sslmode=verify-full"),
             &format!("table_prefix: checked_, ca_file: '{}'", certificate.display())
+        ),
+        // A name that the certificate is not for.
+        consumer(
+            "one",
+            &cluster.write(
+                "url-ca",
+                &format!(
+                    "postgres://postgres:{}@127.0.0.1:{}/postgres?sslmode=verify-ca",
+                    crate::common::postgres::PASSWORD,
+                    cluster.port
+                )
+            ),
+            &format!("table_prefix: any_name_, ca_file: '{}'", certificate.display())
         ),
         // Nobody vouches for it.
         consumer(
@@ -388,14 +426,16 @@ fn a_pipeline_file_and_tls() {
         let there = runtime.block_on(one::<bool>(&client, &format!("select to_regclass('{table}') is not null")));
         if there { runtime.block_on(one::<i64>(&client, &format!("select count(*) from {table}"))) } else { 0 }
     };
-    wait_until("rows of both", || count("ledgercast_events") > 0 && count("checked_ledgers") > 0);
+    wait_until("rows of all", || {
+        ["ledgercast_events", "checked_ledgers", "any_name_ledgers"].into_iter().all(|table| count(table) > 0)
+    });
     let encrypted: i64 = runtime.block_on(one(
         &client,
         "select count(*) from pg_stat_ssl join pg_stat_activity using (pid) where ssl and application_name = 'ledgercast'",
     ));
-    assert_eq!(encrypted, 2);
+    assert_eq!(encrypted, 3);
     wait_until("the refusal is told", || {
-        process.stderr().lines().any(|line| line.contains("postgres-2") && line.contains("certificate"))
+        process.stderr().lines().any(|line| line.contains("postgres-3") && line.contains("certificate"))
     });
     assert_eq!(count("unchecked_ledgers"), 0);
     process.signal(rustix::process::Signal::TERM);

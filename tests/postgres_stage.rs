@@ -2,7 +2,7 @@
 //! this process: odd values, reorganisations, resets, holes, what memory no longer has.
 
 use crate::common::PATIENCE;
-use crate::common::postgres::{Cluster, is_whole, one, rows};
+use crate::common::postgres::{Cluster, consumer as consumer_at, is_whole, one, rows};
 use ledgercast::broker::{Backlog, BacklogRead, Find, Found, History, StreamEntry};
 use ledgercast::config::load::parse;
 use ledgercast::consumer::{self, Running, Stream};
@@ -11,8 +11,10 @@ use ledgercast::event::{
     LedgerRef, Payment, Place, SourceNumber,
 };
 use ledgercast::server::metrics::Metrics;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio_postgres::Client;
 
@@ -93,11 +95,19 @@ fn broken(batch: LedgerBatch, kind: ContinuityKind, from_ledger: u64, to_ledger:
 struct Shelf {
     entries: Mutex<Vec<Arc<StreamEntry>>>,
     gone_through: u64,
+    /// How often it was read.
+    reads: AtomicUsize,
+    /// It cannot be read.
+    fails: bool,
 }
 
 impl Backlog for Shelf {
     fn read(&self, _: Arc<[SourceNumber]>, after: u64, _: usize, done: Box<dyn FnOnce(BacklogRead) + Send>) {
         let entries = self.entries.lock().unwrap().clone();
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        if self.fails {
+            return done(BacklogRead::Failed("the disk is gone".to_owned()));
+        }
         // From another thread, as it will be.
         std::thread::spawn(move || {
             let next: Vec<_> = entries.into_iter().filter(|entry| entry.sequence > after).take(3).collect();
@@ -135,7 +145,7 @@ struct Stage {
 impl Stage {
     /// With a history of so many plain ledgers at most.
     fn new(ledgers: usize, shelf: Option<Shelf>) -> Stage {
-        let history = Arc::new(History::new(1, 0, ledgers * plain(1, 1).weight()));
+        let history = Arc::new(History::new(2, 0, ledgers * plain(1, 1).weight()));
         let (heads, _) = watch::channel(0);
         Stage { history, shelf: shelf.map(Arc::new), heads, metrics: Arc::default(), running: Vec::new() }
     }
@@ -151,9 +161,7 @@ impl Stage {
 
     /// Starts the consumers of this list.
     fn start(&mut self, consumers: &str) {
-        let text = format!(
-            "sources: {{main: {{type: stellar_rpc, config: {{rpc_url: 'http://127.0.0.1:1'}}}}}}\nconsumers:\n{consumers}"
-        );
+        let text = format!("sources: {{main: {{{SOURCE}}}, second: {{{SOURCE}}}}}\nconsumers:\n{consumers}");
         let config = parse("stage", &text).unwrap_or_else(|error| panic!("{error}"));
         let stream = Stream {
             history: self.history.clone(),
@@ -202,6 +210,7 @@ fn staged(test: impl AsyncFnOnce(Cluster, Client)) {
     });
 }
 
+const SOURCE: &str = "type: stellar_rpc, config: {rpc_url: 'http://127.0.0.1:1'}";
 const NEWEST: &str = "select coalesce(max(ledger), 0) from ledgercast_ledgers";
 
 async fn indexes(client: &Client, epoch: i32) -> Vec<i64> {
@@ -373,14 +382,200 @@ fn the_place_is_found_again() {
         life(100, range(8, 2, 4), None).await;
         assert_eq!(indexes(&client, 1).await, [51, 52, 53, 54]);
         assert_eq!(indexes(&client, 2).await, [2, 3, 4]);
-        // But what fills a hole among rows of its own chain is no other.
+        // Rows that are ahead of the stream: it goes on after the newest that both have.
         client
             .batch_execute("delete from ledgercast_gaps; truncate ledgercast_ledgers, ledgercast_events")
             .await
             .unwrap();
         life(100, range(1, 8, 12), None).await;
-        life(100, [range(1, 5, 9), vec![plain(1, 10)]].concat(), None).await;
-        assert_eq!(indexes(&client, 0).await, (5..=12).collect::<Vec<_>>());
+        life(100, range(1, 5, 10), None).await;
+        assert_eq!(indexes(&client, 0).await, (8..=12).collect::<Vec<_>>());
+        is_whole(&client, "ledgercast_").await;
+    });
+}
+
+/// The program died before its journal had what the database has, and old rows were deleted meanwhile: they do not come
+/// back, nothing is taken for another chain, and the journal is not read from its beginning.
+#[test]
+fn rows_may_be_ahead_of_the_journal() {
+    staged(async |cluster, client| {
+        let consumers = cluster.consumer("main", "");
+        let mut stage = Stage::new(100, None);
+        (1..=90).for_each(|index| stage.append(plain(1, index)));
+        stage.start(&consumers);
+        stage.until(&client, NEWEST, 90).await;
+        stage.finish().await;
+        let served =
+            "delete from ledgercast_events where ledger < 60; delete from ledgercast_ledgers where ledger < 60";
+        client.batch_execute(served).await.unwrap();
+        let mut stage = Stage::new(3, Some(Shelf::default()));
+        (1..=86).for_each(|index| stage.append(plain(1, index)));
+        stage.start(&consumers);
+        // What the source reads anew is the same up to 88; the last two were replaced.
+        (87..=88).for_each(|index| stage.append(plain(1, index)));
+        let mut first = plain(2, 89);
+        first.ledger.parent = Some(hash(1, 88));
+        stage.append(first);
+        (90..=92).for_each(|index| stage.append(plain(2, index)));
+        stage.until(&client, NEWEST, 92).await;
+        stage.finish().await;
+        let epochs: i64 = one(&client, "select count(distinct epoch) from ledgercast_events").await;
+        assert_eq!((epochs, indexes(&client, 0).await), (1, (60..=92).collect()));
+        assert_eq!(gaps(&client).await, [gap("reorg", 89, None)]);
+        let reads = stage.shelf.as_ref().unwrap().reads.load(Ordering::Relaxed);
+        assert!(reads < 10, "{reads} pieces of the journal were read");
+        is_whole(&client, "ledgercast_").await;
+    });
+}
+
+/// Two sources that each read a part of one network into the same tables: one of them is left out, and that is told.
+#[test]
+fn parts_of_one_network_do_not_mix_in_silence() {
+    staged(async |cluster, client| {
+        let mut stage = Stage::new(100, None);
+        for index in 1..=3 {
+            stage.append(plain(1, index));
+            stage.append(LedgerBatch { source: 1, ..ledger(1, index, Vec::new()) });
+        }
+        stage.start(&cluster.consumer("main, second", ""));
+        stage.until(&client, NEWEST, 3).await;
+        stage.append(plain(1, 4));
+        stage.append(LedgerBatch { source: 1, ..ledger(1, 4, Vec::new()) });
+        stage.until(&client, NEWEST, 4).await;
+        stage.finish().await;
+        let differs = stage.metric(r#"ledgercast_consumer_errors_total{consumer="postgres-0",kind="differs"}"#);
+        assert!(differs.is_some_and(|times| times >= 1.0), "{differs:?}");
+        is_whole(&client, "ledgercast_").await;
+    });
+}
+
+/// What ails the journal of one source costs the rows of no other.
+#[test]
+fn one_source_fails_alone() {
+    staged(async |cluster, client| {
+        let mut stage = Stage::new(3, Some(Shelf { fails: true, ..Shelf::default() }));
+        (1..=9).for_each(|index| stage.append(plain(1, index)));
+        for index in 1..=2 {
+            stage.append(LedgerBatch { source: 1, network: "other".into(), ..plain(1, index) });
+        }
+        stage.start(&cluster.consumer("main, second", ""));
+        stage
+            .until(&client, "select coalesce(max(ledger), 0) from ledgercast_ledgers where network = 'other'", 2)
+            .await;
+        let failed = r#"ledgercast_consumer_errors_total{consumer="postgres-0",kind="backlog"}"#;
+        assert!(stage.metric(failed).is_some_and(|failed| failed > 0.0));
+        stage.finish().await;
+    });
+}
+
+/// The backend freezes in the middle of a transaction, with its locks; and a server that takes connections and never
+/// says a word more.
+#[test]
+fn a_database_that_hangs_is_given_up() {
+    staged(async |cluster, client| {
+        let mut stage = Stage::new(1000, None);
+        stage.append(plain(1, 1));
+        stage.start(&cluster.consumer("main", "statement_timeout: 1s, connect_timeout: 1s"));
+        stage.until(&client, NEWEST, 1).await;
+        // The ledgers' rows are in, the events' wait for the table.
+        let admin = cluster.client().await;
+        admin.batch_execute("begin; lock table ledgercast_events in exclusive mode").await.unwrap();
+        (2..=50).for_each(|index| stage.append(plain(1, index)));
+        let waits = "select coalesce(max(pid), 0)::bigint from pg_stat_activity where application_name = 'ledgercast' \
+                     and wait_event_type = 'Lock'";
+        let end = Instant::now() + PATIENCE;
+        let pid = loop {
+            match one::<i64>(&client, waits).await {
+                0 => assert!(Instant::now() < end),
+                pid => break rustix::process::Pid::from_raw(pid as i32).unwrap(),
+            }
+        };
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        admin.batch_execute("rollback").await.unwrap();
+        let up = r#"ledgercast_consumer_up{consumer="postgres-0"}"#;
+        let wait_for = async |stage: &Stage, value: f64| {
+            let end = Instant::now() + PATIENCE;
+            while stage.metric(up) != Some(value) {
+                assert!(Instant::now() < end, "{}", stage.metrics.text(&[], 0).unwrap());
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+        };
+        wait_for(&stage, 0.0).await;
+        (51..=60).for_each(|index| stage.append(plain(1, index)));
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
+        stage.until(&client, NEWEST, 60).await;
+        wait_for(&stage, 1.0).await;
+        stage.finish().await;
+        assert!(gaps(&client).await.is_empty());
+        assert_eq!(indexes(&client, 0).await, (1..=60).collect::<Vec<_>>());
+        is_whole(&client, "ledgercast_").await;
+
+        // No TLS, you are in, and that is all.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgres://me:x@{}/x\n", silent.local_addr().unwrap());
+        tokio::spawn(async move {
+            let mut held = Vec::new();
+            while let Ok((mut socket, _)) = silent.accept().await {
+                let _ = socket.read(&mut [0; 64]).await;
+                let _ = socket.write_all(b"N").await;
+                let _ = socket.read(&mut [0; 512]).await;
+                let _ = socket.write_all(b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I").await;
+                held.push(socket);
+            }
+        });
+        let mut stage = Stage::new(100, None);
+        stage.append(plain(1, 1));
+        let file = cluster.write("silent", &url);
+        stage.start(&consumer_at("main", &file, "connect_timeout: 1s"));
+        let end = Instant::now() + PATIENCE;
+        let told = r#"ledgercast_consumer_errors_total{consumer="postgres-0",kind="unreachable"}"#;
+        while stage.metric(told).is_none() {
+            assert!(Instant::now() < end, "nobody is told");
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        stage.finish().await;
+    });
+}
+
+/// A disk without room, and tables of the release before.
+#[test]
+fn no_room_and_older_tables() {
+    staged(async |cluster, client| {
+        let consumers = cluster.consumer("main", "");
+        let mut stage = Stage::new(100, None);
+        stage.append(plain(1, 1));
+        stage.start(&consumers);
+        stage.until(&client, NEWEST, 1).await;
+        let full = "create function full_disk() returns trigger language plpgsql as $$ begin raise exception sqlstate \
+                    '53100' using message = 'could not extend file: No space left on device'; end $$; \
+                    create trigger full_disk before insert on ledgercast_events for each row execute function full_disk()";
+        client.batch_execute(full).await.unwrap();
+        (2..=5).for_each(|index| stage.append(plain(1, index)));
+        let end = Instant::now() + PATIENCE;
+        let told = r#"ledgercast_consumer_errors_total{consumer="postgres-0",kind="full"}"#;
+        while stage.metric(told).is_none_or(|times| times < 2.0) {
+            assert!(Instant::now() < end);
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        assert_eq!(indexes(&client, 0).await, [1]);
+        client.batch_execute("drop trigger full_disk on ledgercast_events").await.unwrap();
+        stage.until(&client, NEWEST, 5).await;
+        stage.finish().await;
+        assert!(gaps(&client).await.is_empty());
+
+        let older = "alter table ledgercast_events drop column cursor; \
+                     delete from ledgercast_schema_version where version > 1";
+        client.batch_execute(older).await.unwrap();
+        let mut stage = Stage::new(100, None);
+        (1..=8).for_each(|index| stage.append(plain(1, index)));
+        // Two at a time want to change them.
+        stage.start(&format!("{consumers}{consumers}"));
+        stage.until(&client, NEWEST, 8).await;
+        stage.finish().await;
+        let with_cursor: i64 = one(&client, "select count(distinct cursor) from ledgercast_events").await;
+        let versions: i64 = one(&client, "select count(*) from ledgercast_schema_version").await;
+        assert_eq!((with_cursor, versions), (6, 2));
         is_whole(&client, "ledgercast_").await;
     });
 }

@@ -58,6 +58,17 @@ pub struct Context {
     pub stop: watch::Receiver<bool>,
 }
 
+/// A fault of ours would else end it without a word: nobody waits for it.
+struct Watch(Arc<Status>);
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.died();
+        }
+    }
+}
+
 /// A consumer that runs on a thread of its own.
 pub struct Running {
     stop: watch::Sender<bool>,
@@ -82,16 +93,24 @@ pub fn start(config: &Config, stream: &Stream, metrics: &Metrics) -> Vec<Running
         thread.spawn_fn(move || name_thread(&format!("consumer-{number}")));
         let context = Context { stream: stream.clone(), sources, status, section, stop: stopped };
         let consumer = consumer.consumer.clone();
-        thread.spawn(async move { table::run(&consumer, context).await });
+        thread.spawn(async move {
+            let _watch = Watch(context.status.clone());
+            table::run(&consumer, context).await;
+        });
         Running { stop, thread }
     });
     running.collect()
 }
 
 impl Running {
-    /// Asks it to write what is there, and waits until it has; one whose database is away ends at once.
-    pub async fn finish(&self) {
+    /// Asks it to write what is there and to end.
+    pub fn ask(&self) {
         self.stop.send_replace(true);
+    }
+
+    /// The same, and waits until it has; one whose database is away ends soon.
+    pub async fn finish(&self) {
+        self.ask();
         self.stop.closed().await;
     }
 }
@@ -100,5 +119,26 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.thread.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_of_ours_is_told() {
+        let status = Arc::new(Status::new("postgres-0".to_owned(), Arc::new(History::new(1, 0, 1)), Vec::new()));
+        status.is_up();
+        drop(Watch(status.clone()));
+        assert!(status.health().up, "it was asked to end");
+        let watch = Watch(status.clone());
+        let fault = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+            let _watch = watch;
+            panic!("a fault");
+        }));
+        let health = status.health();
+        assert!(fault.is_err() && !health.up);
+        assert_eq!(health.errors.into_iter().collect::<Vec<_>>(), [("died", 1)]);
     }
 }

@@ -141,6 +141,15 @@ impl Status {
         log::error!(consumer = &*self.name, kind = kind; "{reason}");
     }
 
+    /// It ended by a fault of ours.
+    pub fn died(&self) {
+        self.up.store(false, Ordering::Relaxed);
+        self.error(
+            "died",
+            "ended by a fault of this program, and writes no more until the next start; please report it",
+        );
+    }
+
     fn count_error(&self, kind: &'static str) {
         *lock(&self.errors).entry(kind).or_default() += 1;
     }

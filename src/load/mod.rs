@@ -42,7 +42,7 @@ pub use report::Report;
 pub use run::{Outcome, run};
 pub use template::{Template, TemplateError};
 pub use tls::Trust;
-pub(crate) use tls::client_config;
+pub(crate) use tls::{client_config, client_config_for_any_name};
 
 use std::time::Duration;
 

@@ -384,6 +384,8 @@ fn journal(config: &Config) -> Result<Option<Arc<Journal>>, journal::OpenError> 
 impl Server {
     /// What was posted shall be written, as far as there is time; the next life goes on after what is.
     async fn finish_consumers(&self, started: Instant) {
+        // All at once: one that hangs takes nobody's time but its own.
+        self.consumers.iter().for_each(consumer::Running::ask);
         for consumer in &self.consumers {
             let left = self.deadline.saturating_sub(started.elapsed());
             if tokio::time::timeout(left, consumer.finish()).await.is_err() {

@@ -57,11 +57,12 @@ impl Rewriter {
                 ("password", _) => config.push((key("password", value.place), (*value).clone())),
                 ("sslmode", Value::Text(mode)) if mode.is_empty() => {}
                 ("sslmode", Value::Text(mode))
-                    if ["disable", "prefer", "require", "verify-full"].contains(&mode.as_str()) =>
+                    if ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]
+                        .contains(&mode.as_str()) =>
                 {
                     url.mode = Some(mode.clone());
                 }
-                ("sslmode", _) => wrong("disable, prefer, require or verify-full"),
+                ("sslmode", _) => wrong("disable, prefer, require, verify-ca or verify-full"),
                 ("connect_timeout", _) => match number(value) {
                     Some(seconds) if seconds > 0 => {
                         config.push((key("connect_timeout", value.place), text(format!("{seconds}s"), value.place)));

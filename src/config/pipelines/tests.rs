@@ -157,7 +157,7 @@ fn databases_in_all_forms() {
     for (config, told) in [
         ("database: a", "config has no `username`; add it"),
         ("database: a, username: b, port: many", "config.port is the text `many`; write a port such as 5432"),
-        ("database: a, username: b, sslmode: verify-ca", "config.sslmode is the text `verify-ca`; write disable,"),
+        ("database: a, username: b, sslmode: verified", "config.sslmode is the text `verified`; write disable,"),
         ("database: a, username: b, passwd: SECRET", "unknown key `passwd` in pipelines.one.consumers[0].config"),
         ("database: a, username: b, password: 5678", "consumers[0].config.password: a number; write text in quotes"),
     ] {

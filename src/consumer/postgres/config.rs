@@ -3,12 +3,12 @@
 use super::tls::Mode;
 use crate::config::units::{Size, Time};
 use crate::config::{Finding, settings};
-use crate::load::Trust;
 use crate::server::FileError;
 use crate::source::Secret;
 use std::fmt;
 use std::fs;
 use std::path::PathBuf;
+use tokio_postgres::config::TargetSessionAttrs;
 
 /// What is read of a file: an address and a line end.
 const LONGEST_FILE: u64 = 16 << 10;
@@ -17,15 +17,17 @@ settings! {
     /// A PostgreSQL database.
     pub struct Config {
         /// Where the database is: postgres://user@host:5432/database?sslmode=verify-full, without a password.
-        /// `sslmode`: disable, prefer (as PostgreSQL's own clients unless said otherwise), require, or verify-full,
-        /// the only one that knows whom it talks to. Default none: this or `url_file` is needed.
+        /// `sslmode`: disable, prefer (as PostgreSQL's own clients unless said otherwise), require, verify-ca, or
+        /// verify-full, the only one that knows whom it talks to. Of several hosts (`@a,b:5433/`) the first that takes
+        /// rows is used. Default none: this or `url_file` is needed.
         pub url: Option<String>,
         /// A file that holds such an address, a password with it; read again for each connection. Default none.
         pub url_file: Option<PathBuf>,
         /// The password. It stands better in `url_file`, or in the environment variable PGPASSWORD, which is asked
         /// when there is none here. Default none.
         pub password: Option<Secret>,
-        /// The certificates, in PEM, that `sslmode=verify-full` trusts. Default none: those that the machine trusts.
+        /// The certificates, in PEM, that `sslmode=verify-full` and verify-ca trust. Default none: those that the machine
+        /// trusts.
         pub ca_file: Option<PathBuf>,
         /// What the names of our tables begin with: small letters, digits and `_`. Default ledgercast_: so that they
         /// stand together and can share a database with others.
@@ -80,14 +82,20 @@ fn parse(url: &str) -> Result<Target, String> {
         return Err("is no address of a database; write postgres://user@host:5432/database".to_owned());
     }
     // Our modes are more than the library's, which would not take the text.
-    let (base, query) = url.split_once('?').unwrap_or((url, ""));
+    // A `?` may stand in the password.
+    let password = url.find('@').unwrap_or(0);
+    let (base, query) = match url[password..].find('?') {
+        Some(at) => (&url[..password + at], &url[password + at + 1..]),
+        None => (url, ""),
+    };
     let mut mode = Mode::default();
     let mut rest = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         match pair.split_once('=') {
             Some(("sslmode", name)) => {
                 mode = Mode::named(name).ok_or(
-                    "has an sslmode that there is not; write disable, prefer, require or verify-full".to_owned(),
+                    "has an sslmode that there is not; write disable, prefer, require, verify-ca or verify-full"
+                        .to_owned(),
                 )?;
             }
             Some(("sslrootcert", _)) => return Err("has an sslrootcert; name that file as ca_file".to_owned()),
@@ -125,8 +133,11 @@ impl Config {
                 Ok(target) if target.connection.get_password().is_some() => {
                     tell("url", "holds a password; put the address into a file and name it as url_file");
                 }
-                Ok(target) if self.ca_file.is_some() && target.mode != Mode::VerifyFull => {
-                    tell("ca_file", "is for sslmode=verify-full alone; write that into `url`, or remove it");
+                Ok(target) if self.ca_file.is_some() && !target.mode.verifies() => {
+                    tell(
+                        "ca_file",
+                        "is for sslmode=verify-full and verify-ca alone; write that into `url`, or remove it",
+                    );
                 }
                 Ok(_) => {}
                 Err(fault) => tell("url", &fault),
@@ -158,11 +169,11 @@ impl Config {
     /// Whether the files are of use.
     pub fn check_files(&self, section: &str) -> Result<(), FileError> {
         let target = self.read(section)?;
-        let ca = self.ca_file.as_ref().filter(|_| target.mode == Mode::VerifyFull);
+        let ca = self.ca_file.as_ref().filter(|_| target.mode.verifies());
         if let Some(file) = ca {
             let key = format!("{section}.ca_file");
             let wrong = |reason| FileError { key: key.clone(), file: file.clone(), reason };
-            crate::load::client_config(&Trust::File(file.clone()), &key).map_err(wrong)?;
+            target.mode.client_config(Some(file), &key).map_err(wrong)?;
         }
         Ok(())
     }
@@ -194,6 +205,10 @@ impl Config {
                 connection.password(password);
             }
         }
+        if connection.get_hosts().len() > 1 && connection.get_target_session_attrs() == TargetSessionAttrs::Any {
+            // Of several servers only the primary is of use; who is first in the list may be a standby after a change.
+            connection.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        }
         connection.connect_timeout(self.connect_timeout.0);
         connection.tcp_user_timeout(self.statement_timeout.0);
         connection.keepalives_idle(self.statement_timeout.0);
@@ -218,6 +233,7 @@ mod tests {
         for (url, described, mode) in [
             ("postgres://me@db/x", "db:5432/x", Mode::Prefer),
             ("postgresql://me:SECRET@db:1/x?sslmode=require", "db:1/x", Mode::Require),
+            ("postgres://me:a?b@db:1/x?sslmode=verify-ca", "db:1/x", Mode::VerifyCa),
             ("postgres://me@db:1/x?sslmode=verify-full&target_session_attrs=read-write\n", "db:1/x", Mode::VerifyFull),
             ("postgres://me@a:1,b:2/x?sslmode=disable", "a:1,b:2/x", Mode::Disable),
             ("postgres://me@%2Frun%2Fpostgresql/x", "/run/postgresql/x", Mode::Prefer),

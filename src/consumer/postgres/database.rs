@@ -10,17 +10,23 @@ use super::encode::Time;
 use super::place::{Break, Known, Tip};
 use super::rows::{self, hash_text, integer};
 use super::schema;
-use super::tls::{Mode, Tls};
+use super::tls::Tls;
 use super::trouble::{Kind, Trouble};
 use crate::broker::StreamEntry;
 use crate::event::Body;
-use crate::load::{Trust, client_config};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Statement, Transaction};
+use tokio_postgres::{Client, Row, Statement, Transaction};
+
+/// How long a connection that is given up may take to say so.
+const FAREWELL: Duration = Duration::from_secs(2);
+/// How far back a common ledger is looked for, in doublings: a million ledgers.
+const FURTHEST_STEP: u32 = 21;
+/// The first server that has all that we use: `hashtextextended`.
+const OLDEST_SERVER: i32 = 110_000;
 
 /// A connection whose tables are ready.
 pub struct Database {
@@ -74,63 +80,123 @@ pub enum Written {
 /// A connection without more. Whoever opens it says how long that may take.
 async fn open(config: &Config, section: &str) -> Result<(Client, watch::Receiver<()>), Trouble> {
     let target = config.read(section)?;
-    let trust = match (target.mode, &config.ca_file) {
-        (Mode::VerifyFull, Some(file)) => Trust::File(file.clone()),
-        (Mode::VerifyFull, None) => Trust::System,
-        (Mode::Disable | Mode::Prefer | Mode::Require, _) => Trust::Everybody,
-    };
-    let tls = client_config(&trust, &format!("{section}.ca_file"))
-        .map_err(|reason| Trouble { kind: Kind::Refused, reason })?;
+    let tls = target.mode.client_config(config.ca_file.as_deref(), &format!("{section}.ca_file"));
+    let tls = tls.map_err(|reason| Trouble { kind: Kind::Refused, reason })?;
     let mut settings = target.connection;
+    let hosts = settings.get_hosts().len().max(1) as u32;
     settings.ssl_mode(target.mode.for_library());
-    let connected = timeout(config.connect_timeout.0, settings.connect(Tls(tls))).await;
-    let (client, connection) = connected.map_err(|_| Trouble {
-        kind: Kind::Unreachable,
-        reason: format!("no connection to {} within {}", config.target(), config.connect_timeout),
-    })??;
-    let (closed, open) = watch::channel(());
-    tokio::spawn(async move {
-        // Whoever waits for an answer is told what happened.
-        let _ = connection.await;
-        drop(closed);
-    });
-    // The second is for a process of ours that hangs in the middle; nobody else shall wait for its locks.
-    let milliseconds = config.statement_timeout.0.as_millis();
-    let set = format!(
-        "set statement_timeout = {milliseconds}; set idle_in_transaction_session_timeout = {milliseconds}; \
-         set timezone = 'UTC'; set client_min_messages = warning"
-    );
-    client.batch_execute(&set).await?;
-    Ok((client, open))
+    let opening = async {
+        let (client, connection) = settings.connect(Tls(tls)).await?;
+        let (closed, open) = watch::channel(());
+        tokio::spawn(async move {
+            // Whoever waits for an answer is told what happened. One that hangs keeps no socket of ours.
+            let given_up = async {
+                closed.closed().await;
+                sleep(FAREWELL).await;
+            };
+            tokio::select! {
+                _ = connection => {}
+                () = given_up => {}
+            }
+            drop(closed);
+        });
+        // The second is for a process of ours that hangs in the middle; nobody else shall wait for its locks.
+        let milliseconds = config.statement_timeout.0.as_millis();
+        let set = format!(
+            "set statement_timeout = {milliseconds}; set idle_in_transaction_session_timeout = {milliseconds}; \
+             set timezone = 'UTC'; set client_min_messages = warning"
+        );
+        client.batch_execute(&set).await?;
+        is_of_use(&client).await?;
+        Ok((client, open))
+    };
+    // Who takes connections and does not answer is no better than who takes none.
+    timeout(config.connect_timeout.0 * hosts, opening).await.unwrap_or_else(|_| {
+        let reason = format!("no answer from {} within {}", config.target(), config.connect_timeout);
+        Err(Trouble { kind: Kind::Unreachable, reason })
+    })
+}
+
+/// What no attempt can change: a server that is too old, a database that has not all letters.
+async fn is_of_use(client: &Client) -> Result<(), Trouble> {
+    let ask = "select current_setting('server_version'), current_setting('server_version_num')::integer, \
+               current_setting('server_encoding')";
+    let row = client.query_one(ask, &[]).await?;
+    let (version, number, encoding): (String, i32, String) = (row.get(0), row.get(1), row.get(2));
+    let refused = |reason| Err(Trouble { kind: Kind::Refused, reason });
+    if number < OLDEST_SERVER {
+        return refused(format!("PostgreSQL {version} is too old; 11 is the first that will do"));
+    }
+    if encoding != "UTF8" {
+        return refused(format!(
+            "the database is encoded in {encoding}, which has not all letters of a ledger; make one with \
+             `createdb --encoding UTF8 --template template0`"
+        ));
+    }
+    Ok(())
 }
 
 /// Whether a database would take rows; both answers are for people.
 pub async fn probe(config: &Config, section: &str) -> Result<String, Trouble> {
     let (client, _open) = open(config, section).await?;
-    let ask = "select current_setting('server_version'), pg_is_in_recovery(), \
-               coalesce(has_schema_privilege(current_schema(), 'create'), false), \
-               to_regclass($1) is not null, current_user::text";
-    let row = client.query_one(ask, &[&format!("{}ledgers", config.table_prefix)]).await?;
-    let (version, standby, may_create, has_tables): (String, bool, bool, bool) =
-        (row.get(0), row.get(1), row.get(2), row.get(3));
-    let user: String = row.get(4);
-    let denied = |kind, reason: &str| Err(Trouble { kind, reason: reason.to_owned() });
-    match (standby, has_tables, may_create) {
-        (true, _, _) => denied(Kind::ReadOnly, "this server is a standby and takes no rows; name the primary"),
-        (false, false, false) => denied(
-            Kind::Denied,
-            &format!("{user} may not make tables; as the owner: `grant create, usage on schema public to {user}`"),
-        ),
-        (false, true, _) => Ok(format!("PostgreSQL {version}, tables {}… are there", config.table_prefix)),
-        (false, false, true) => Ok(format!("PostgreSQL {version}, tables {}… will be made", config.table_prefix)),
+    let p = &config.table_prefix;
+    let patience = config.statement_timeout.0;
+    let asking = async {
+        let ask = "select current_setting('server_version'), pg_is_in_recovery(), \
+                   current_setting('transaction_read_only') = 'on', \
+                   coalesce(has_schema_privilege(current_schema(), 'create'), false), \
+                   has_database_privilege(current_database(), 'temporary'), current_user::text, current_database()::text";
+        let row = client.query_one(ask, &[]).await?;
+        Ok::<_, Trouble>((row, schema::version(&client, p).await?, schema::unwritable(&client, p).await?))
+    };
+    let (row, found, unwritable) = timeout(patience, asking).await.map_err(|_| Trouble::timeout("a query"))??;
+    let (version, standby, read_only): (String, bool, bool) = (row.get(0), row.get(1), row.get(2));
+    let (may_create, may_copy): (bool, bool) = (row.get(3), row.get(4));
+    let (user, database): (String, String) = (row.get(5), row.get(6));
+    let trouble = |kind, reason: String| Err(Trouble { kind, reason });
+    if standby {
+        return trouble(Kind::ReadOnly, "this server is a standby and takes no rows; name the primary".to_owned());
     }
+    if read_only {
+        return trouble(Kind::ReadOnly, "this server takes no rows: default_transaction_read_only is on".to_owned());
+    }
+    let brings = found.map_or(Ok(true), |found| schema::is_behind(found, p))?;
+    if brings && !may_create {
+        let grant =
+            format!("{user} may not make tables; as the owner: `grant create, usage on schema public to {user}`");
+        return trouble(Kind::Denied, grant);
+    }
+    if !may_copy {
+        let grant = format!("as the owner: `grant temporary on database {database} to {user}`");
+        return trouble(Kind::Denied, format!("{user} may not make temporary tables; {grant}"));
+    }
+    if let Some(table) = unwritable {
+        let grant = format!("as its owner: `grant select, insert, delete on {table} to {user}`");
+        return trouble(Kind::Denied, format!("{user} may not write into {table}; {grant}"));
+    }
+    Ok(match (found, brings) {
+        (None, _) => format!("PostgreSQL {version}, tables {p}… will be made"),
+        (Some(_), true) => format!("PostgreSQL {version}, tables {p}… are of an older release and will be changed"),
+        (Some(_), false) => format!("PostgreSQL {version}, tables {p}… are there"),
+    })
 }
 
 impl Database {
     /// Connects, and brings the tables to this release's form.
     pub async fn connect(config: &Config, section: &str) -> Result<Database, Trouble> {
-        let (mut client, open) = open(config, section).await?;
-        let p = &config.table_prefix;
+        let (client, open) = open(config, section).await?;
+        // Some statements, and the way there and back.
+        let patience = config.statement_timeout.0 * 2 + config.connect_timeout.0;
+        let prepared = Database::prepare(client, open, &config.table_prefix, patience);
+        timeout(patience, prepared).await.map_err(|_| Trouble::timeout("to look for our tables"))?
+    }
+
+    async fn prepare(
+        mut client: Client,
+        open: watch::Receiver<()>,
+        p: &str,
+        patience: Duration,
+    ) -> Result<Database, Trouble> {
         schema::migrate(&mut client, p).await?;
         client
             .batch_execute(&format!("create temporary table {p}new_events (like {p}events) on commit delete rows"))
@@ -158,9 +224,7 @@ impl Database {
                 ))
                 .await?,
         };
-        // Some statements, and the way there and back.
-        let patience = config.statement_timeout.0 * 2 + config.connect_timeout.0;
-        Ok(Database { client, open, prefix: p.clone(), patience, statements })
+        Ok(Database { client, open, prefix: p.to_owned(), patience, statements })
     }
 
     /// Comes back when the connection has ended.
@@ -178,18 +242,36 @@ impl Database {
         Ok(row.map(|row| Tip { epoch: row.get(0), ledger: row.get::<_, i64>(1) as u64, hash: row.get(2) }))
     }
 
+    /// The newest ledger of a network that is there and some before it, newest first, ever further apart.
+    pub async fn tips(&self, network: &str) -> Result<Vec<Tip>, Trouble> {
+        let Some(tip) = self.tip(network).await? else { return Ok(Vec::new()) };
+        let ask = format!(
+            "select ledger, hash from {}ledgers where network = $1 and epoch = $2 and ledger = any($3) order by ledger desc",
+            self.prefix
+        );
+        let newest = integer(tip.ledger);
+        let steps = std::iter::once(0).chain((0..FURTHEST_STEP).map(|doublings| 1_i64 << doublings));
+        let ledgers: Vec<i64> = steps.map(|step| newest.saturating_sub(step)).collect();
+        let rows = self.patiently("a query", self.client.query(&ask, &[&network, &tip.epoch, &ledgers])).await?;
+        let tip_at = |row: &Row| Tip { epoch: tip.epoch, ledger: row.get::<_, i64>(0) as u64, hash: row.get(1) };
+        Ok(rows.iter().map(tip_at).collect())
+    }
+
     /// What is there where a ledger belongs.
     pub async fn known(&self, network: &str, tip: &Tip) -> Result<Known, Trouble> {
         let ask = format!(
-            "select ledger, hash from {p}ledgers where network = $1 and epoch = $2 and ledger in ($3::bigint, $3::bigint - 1)",
+            "select ledger, hash, events from {p}ledgers \
+             where network = $1 and epoch = $2 and ledger in ($3::bigint, $3::bigint - 1)",
             p = self.prefix
         );
         let ledger = integer(tip.ledger);
         let rows = self.patiently("a query", self.client.query(&ask, &[&network, &tip.epoch, &ledger])).await?;
-        let hash = |of: i64| rows.iter().find(|row| row.get::<_, i64>(0) == of).map(|row| row.get(1));
+        let at = |of: i64| rows.iter().find(|row| row.get::<_, i64>(0) == of);
+        let hash = |of: i64| at(of).map(|row| row.get(1));
+        let events = at(ledger).map_or(0, |row| row.get::<_, i32>(2) as u64);
         let newest = self.tip(network).await?.map_or(tip.epoch, |newest| newest.epoch);
         let newest_epoch = newest.max(tip.epoch);
-        Ok(Known { same: hash(ledger), before: hash(ledger - 1), newest_epoch, is_foreign: false })
+        Ok(Known { same: hash(ledger), before: hash(ledger - 1), events, newest_epoch, is_foreign: false })
     }
 
     /// Whether any of these ledgers, by index and hash, is there.

@@ -39,6 +39,8 @@ use trouble::{Kind, Trouble};
 
 /// The longest wait between two attempts to connect.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// How long a connection may still take when the end was asked for: a database that is there takes less.
+const LAST_WAIT: Duration = Duration::from_secs(2);
 /// How far batches shrink for a slow database: to a single ledger in any case.
 const MOST_HALVINGS: u32 = 16;
 
@@ -83,7 +85,16 @@ struct Life {
 impl Life {
     /// One connection, until it fails or the end.
     async fn connected(&mut self, context: &mut Context, backoff: &mut Backoff) -> Result<(), Trouble> {
-        let mut database = Database::connect(&self.config, &context.section).await?;
+        let mut stop = context.stop.clone();
+        let at_the_end = async {
+            // Who asked for the end is gone where this fails.
+            let _ = stop.wait_for(|stop| *stop).await;
+            sleep(LAST_WAIT).await;
+        };
+        let mut database = tokio::select! {
+            database = Database::connect(&self.config, &context.section) => database?,
+            () = at_the_end => return Ok(()),
+        };
         for reader in &mut self.readers {
             reader.detach();
         }
@@ -93,10 +104,17 @@ impl Life {
             let stopping = *context.stop.borrow_and_update();
             let began = Instant::now();
             let mut wrote = false;
-            for reader in &mut self.readers {
+            for number in 0..self.readers.len() {
                 let bytes = (self.config.batch_bytes.bytes() >> self.halvings).max(1);
                 let ledgers = (self.config.batch_ledgers as usize >> self.halvings).max(1);
-                wrote |= reader.step(&mut database, &context.status, bytes, ledgers).await?;
+                match self.readers[number].step(&mut database, &context.status, bytes, ledgers).await {
+                    Ok(more) => wrote |= more,
+                    Err(trouble) => {
+                        // The others go first the next time: what ails one source alone shall not cost them theirs.
+                        self.readers.rotate_left(number + 1);
+                        return Err(trouble);
+                    }
+                }
             }
             // Only now: a database that takes connections and no rows is not up.
             if wrote || !is_told {
@@ -120,7 +138,10 @@ impl Life {
                 }
             }
             if !*context.stop.borrow() {
-                sleep(self.config.batch_wait.0.saturating_sub(began.elapsed())).await;
+                tokio::select! {
+                    () = sleep(self.config.batch_wait.0.saturating_sub(began.elapsed())) => {}
+                    _ = context.stop.changed() => {}
+                }
             }
         }
     }

@@ -33,6 +33,8 @@ pub struct Known {
     pub same: Option<Option<String>>,
     /// That of the row before it.
     pub before: Option<Option<String>>,
+    /// How many events that row counts.
+    pub events: u64,
     /// The newest epoch of the network.
     pub newest_epoch: i32,
     /// For a ledger before the tip that is not there: whether none of those that come with it is there either.

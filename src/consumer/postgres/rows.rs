@@ -2,7 +2,7 @@
 
 use super::encode::{Numeric, Time, json, name, text};
 use crate::dialect::flow;
-use crate::event::{Amount, Asset, Body, Event, Key, LedgerBatch};
+use crate::event::{Amount, Asset, Body, Event, EventCursor, Key, LedgerBatch};
 use crate::source;
 use std::borrow::Cow;
 use std::pin::Pin;
@@ -12,10 +12,10 @@ use tokio_postgres::types::Type;
 /// The columns of a row of events, in the order in which they are written.
 pub const COLUMNS: &str = "network, epoch, ledger, event_id, kind, closed_at, transaction_index, kind_rank, sub_index, \
     transaction_hash, accounts, assets, asset, asset_code, asset_issuer, amount, from_account, to_account, \
-    bought_asset, bought_asset_code, bought_asset_issuer, bought_amount, event, native";
+    bought_asset, bought_asset_code, bought_asset_issuer, bought_amount, event, native, cursor";
 
 /// Their types.
-pub const TYPES: [Type; 24] = [
+pub const TYPES: [Type; 25] = [
     Type::TEXT,
     Type::INT4,
     Type::INT8,
@@ -40,6 +40,7 @@ pub const TYPES: [Type; 24] = [
     Type::NUMERIC,
     Type::JSONB,
     Type::JSONB,
+    Type::TEXT,
 ];
 
 /// What moved from whom to whom, as far as the event tells.
@@ -144,6 +145,7 @@ pub async fn write(
             &numeric(moved.bought_amount, moved.bought),
             &flow.as_deref().map(json),
             &native.as_deref().map(json),
+            &EventCursor { batch, place: event.place }.to_string(),
         ])
         .await
 }

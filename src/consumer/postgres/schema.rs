@@ -3,10 +3,10 @@
 //! A migration that was released is never changed; what is to be different is a further one.
 
 use super::trouble::Trouble;
-use tokio_postgres::Client;
+use tokio_postgres::{Client, GenericClient};
 
 /// The migrations. `{p}` stands for the prefix of the names.
-const MIGRATIONS: [&str; 1] = [
+const MIGRATIONS: [&str; 2] = [
     // `epoch` counts how often the network began anew: ledgers and ids may come again then. Of a payment or a movement
     // `asset` and `amount` tell what moved; of a trade what the maker (`from_account`) sold, and `bought_…` what it got.
     "create table {p}ledgers (
@@ -70,7 +70,43 @@ const MIGRATIONS: [&str; 1] = [
         noted_at timestamptz not null default now(),
         primary key (network, epoch, before_ledger, before_hash, kind)
     );",
+    // Where a Flow client goes on after the event.
+    "alter table {p}events add column cursor text;",
 ];
+
+/// The tables that rows are written into.
+const TABLES: [&str; 3] = ["ledgers", "events", "gaps"];
+
+/// Whether the tables are of an older release than this; an error: of a newer one.
+pub fn is_behind(version: i32, prefix: &str) -> Result<bool, Trouble> {
+    let newest = MIGRATIONS.len() as i32;
+    if version > newest {
+        return Err(Trouble::schema(format!(
+            "the tables {prefix}… have version {version}, and this release knows {newest}; use the newer release, or \
+             another `table_prefix`"
+        )));
+    }
+    Ok(version < newest)
+}
+
+/// The version of the tables; `None`: there are none.
+pub async fn version(client: &impl GenericClient, prefix: &str) -> Result<Option<i32>, Trouble> {
+    let table = format!("{prefix}schema_version");
+    let there: bool = client.query_one("select to_regclass($1) is not null", &[&table]).await?.get(0);
+    if !there {
+        return Ok(None);
+    }
+    Ok(Some(client.query_one(&format!("select coalesce(max(version), 0) from {table}"), &[]).await?.get(0)))
+}
+
+/// A table that is there and that this user may not write into.
+pub async fn unwritable(client: &Client, prefix: &str) -> Result<Option<String>, Trouble> {
+    let names: Vec<String> = TABLES.iter().map(|table| format!("{prefix}{table}")).collect();
+    let ask = "select name from unnest($1::text[]) name where to_regclass(name) is not null and not \
+               (has_table_privilege(name, 'select') and has_table_privilege(name, 'insert') \
+               and has_table_privilege(name, 'delete')) limit 1";
+    Ok(client.query_opt(ask, &[&names]).await?.map(|row| row.get(0)))
+}
 
 /// Brings the tables to this release's form. Two processes that try at once take turns.
 pub async fn migrate(client: &mut Client, prefix: &str) -> Result<(), Trouble> {
@@ -80,12 +116,9 @@ pub async fn migrate(client: &mut Client, prefix: &str) -> Result<(), Trouble> {
         let lock = "select pg_advisory_xact_lock(hashtextextended($1, 0))";
         transaction.execute(lock, &[&format!("ledgercast schema {prefix}")]).await?;
         let table = format!("{prefix}schema_version");
-        let version: i32 = match transaction.query_one("select to_regclass($1) is not null", &[&table]).await?.get(0) {
-            true => {
-                let newest = format!("select coalesce(max(version), 0) from {table}");
-                transaction.query_one(&newest, &[]).await?.get(0)
-            }
-            false => {
+        let version = match version(&transaction, prefix).await? {
+            Some(version) => version,
+            None => {
                 transaction
                     .batch_execute(&format!(
                         "create table {table} (version integer primary key, applied_at timestamptz not null default now())"
@@ -94,16 +127,8 @@ pub async fn migrate(client: &mut Client, prefix: &str) -> Result<(), Trouble> {
                 0
             }
         };
-        let newest = MIGRATIONS.len() as i32;
-        let Some(migration) = usize::try_from(version).ok().and_then(|done| MIGRATIONS.get(done)) else {
-            return match version == newest {
-                true => Ok(()),
-                false => Err(Trouble::schema(format!(
-                    "the tables {prefix}… have version {version}, and this release knows {newest}; use the newer \
-                     release, or another `table_prefix`"
-                ))),
-            };
-        };
+        let next = if is_behind(version, prefix)? { usize::try_from(version).ok() } else { None };
+        let Some(migration) = next.and_then(|next| MIGRATIONS.get(next)) else { return Ok(()) };
         transaction.batch_execute(&migration.replace("{p}", prefix)).await?;
         transaction.execute(&format!("insert into {table} (version) values ($1)"), &[&(version + 1)]).await?;
         transaction.commit().await?;

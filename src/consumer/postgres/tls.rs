@@ -3,10 +3,12 @@
 //! Without channel binding: it needs the signature algorithm out of the server's certificate, so an X.509 parser, and
 //! `verify-full` knows whom it talks to without it.
 
+use crate::load::{Trust, client_config, client_config_for_any_name};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use std::future::Future;
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -25,6 +27,8 @@ pub enum Mode {
     Prefer,
     /// TLS, with any certificate.
     Require,
+    /// TLS, with a certificate, for whatever name, that somebody trusted vouches for.
+    VerifyCa,
     /// TLS, with a certificate for this host that somebody trusted vouches for.
     VerifyFull,
 }
@@ -34,11 +38,28 @@ impl Mode {
     pub fn named(name: &str) -> Option<Mode> {
         Some(match name {
             "disable" => Mode::Disable,
-            "prefer" => Mode::Prefer,
+            // `allow` would rather do without, and takes it all the same where the server wants it.
+            "prefer" | "allow" => Mode::Prefer,
             "require" => Mode::Require,
+            "verify-ca" => Mode::VerifyCa,
             "verify-full" => Mode::VerifyFull,
             _ => return None,
         })
+    }
+
+    /// Whether the certificate is looked at.
+    pub fn verifies(self) -> bool {
+        matches!(self, Mode::VerifyCa | Mode::VerifyFull)
+    }
+
+    /// What the connector speaks. `key` is that of the file with the trusted certificates.
+    pub fn client_config(self, ca_file: Option<&Path>, key: &str) -> Result<Arc<ClientConfig>, String> {
+        let trust = match ca_file {
+            _ if !self.verifies() => Trust::Everybody,
+            Some(file) => Trust::File(file.to_owned()),
+            None => Trust::System,
+        };
+        if self == Mode::VerifyCa { client_config_for_any_name(&trust, key) } else { client_config(&trust, key) }
     }
 
     /// The part of it that the library sees to; the certificate is the connector's part.
@@ -46,7 +67,7 @@ impl Mode {
         match self {
             Mode::Disable => SslMode::Disable,
             Mode::Prefer => SslMode::Prefer,
-            Mode::Require | Mode::VerifyFull => SslMode::Require,
+            Mode::Require | Mode::VerifyCa | Mode::VerifyFull => SslMode::Require,
         }
     }
 }

@@ -115,6 +115,15 @@ impl From<tokio_postgres::Error> for Trouble {
             return Trouble { kind, reason };
         };
         let (kind, remedy) = kind_of(told.code());
+        let remedy = match (kind, told.message()) {
+            (Kind::Denied, message) if message.contains("temporary tables") => {
+                "; as the database's owner: `grant temporary on database` … `to` the user of `url` or `url_file`"
+            }
+            (Kind::Denied, message) if message.contains("for table") => {
+                "; as its owner: `grant select, insert, delete on` it `to` the user of `url` or `url_file`"
+            }
+            _ => remedy,
+        };
         let reason = match told.detail() {
             Some(detail) if kind != Kind::Refused => format!("{} ({detail})", told.message()),
             _ => told.message().to_owned(),
@@ -128,12 +137,17 @@ fn kind_of(code: &SqlState) -> (Kind, &'static str) {
     match code.code() {
         "28P01" | "28000" => (Kind::Refused, "; check user and password in `url` or `url_file`, and pg_hba.conf"),
         "3D000" => (Kind::Refused, "; make it with `createdb`, or name another in `url` or `url_file`"),
-        "42501" => (
+        "42501" | "3F000" => (
             Kind::Denied,
             "; as the database's owner: `grant create, usage on schema public to` the user of `url` or `url_file`",
         ),
         "25006" => (Kind::ReadOnly, "; name the primary server in `url` or `url_file` if this one stays so"),
-        "57014" => (Kind::Timeout, ""),
+        "57014" => (
+            Kind::Timeout,
+            "; somebody holds the tables (pg_stat_activity tells who), or one ledger is more than the database can take in \
+             `statement_timeout`: raise it",
+        ),
+        "26000" => (Kind::Refused, "; a pooler in front of the database must work by session"),
         "53100" | "53200" => (Kind::Full, "; make room for the database"),
         "40001" | "40P01" | "55P03" => (Kind::Conflict, ""),
         "42P01" | "42703" | "42P07" | "42804" => {
@@ -156,6 +170,8 @@ mod tests {
         for (code, kind) in [
             ("28P01", Kind::Refused),
             ("42501", Kind::Denied),
+            ("3F000", Kind::Denied),
+            ("26000", Kind::Refused),
             ("57P01", Kind::Unreachable),
             ("57P03", Kind::Unreachable),
             ("53300", Kind::Unreachable),
