@@ -2,7 +2,7 @@
 
 use super::backlog::{Backlog, BacklogRead, Find, Found};
 use super::{History, StreamEntry};
-use crate::event::{Body, Event, EventKind, LedgerBatch, LedgerFacts, LedgerRef, Place, SourceNumber};
+use crate::event::{Body, Chain, Event, EventKind, LedgerBatch, LedgerFacts, LedgerRef, Place, SourceNumber};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -93,9 +93,9 @@ impl Journal {
         }
         let kept: Vec<_> = self.kept().into_iter().filter(|entry| entry.batch.source == source).collect();
         let (Some(oldest), Some(newest)) = (kept.first(), kept.last()) else { return Found::Ahead { newest_index: 0 } };
-        let Find::Ledger { index, hash } = what else { return Found::At(oldest.sequence) };
+        let Find::Ledger { index, chain } = what else { return Found::At(oldest.sequence) };
         match kept.iter().rev().find(|entry| entry.batch.ledger.index == index) {
-            Some(entry) if hash.is_some() && entry.batch.ledger.short_hash() != hash => {
+            Some(entry) if matches!(chain, Chain::Hash(_)) && Chain::of(&entry.batch) != chain => {
                 Found::OtherChain { last_common: Some(index - 1) }
             }
             Some(entry) => Found::At(entry.sequence),
