@@ -3,14 +3,17 @@
 //! Memory is asked first, under a short lock; what it no longer has, the journal is asked for, off the actors' threads.
 //! A place found here does not move: the stream is only appended to.
 
+mod ask;
+
 use super::StreamEntry;
-use super::backlog::{Backlog, BacklogRead, Find, Found};
+use super::backlog::{Backlog, Find, Found};
 use super::history::{Fork, History, InMemory, Position};
 use crate::dialect::{Lost, Parted, ResumeError};
 use crate::event::{Chain, ContinuityKind, CursorEntry, Mark, Place, SourceNumber};
+use ask::{ask, exactly, failed, find};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long it is waited until the sources have told their first ledger, and are where the client was: it comes back as
@@ -379,85 +382,6 @@ fn from_memory(wanted: &Wanted, in_memory: InMemory) -> Result<FoundPlace, Resum
             Ok(FoundPlace { place: Some(before(&next)), parted, ..FoundPlace::default() })
         }
         _ => Err(ResumeError::OtherChain { ledger: wanted.index }),
-    }
-}
-
-/// What the journal says; `None`: it has given up meanwhile what it had found.
-async fn ask(
-    backlog: &Arc<dyn Backlog>,
-    wanted: &Wanted,
-    in_memory: InMemory,
-) -> Result<Option<FoundPlace>, ResumeError> {
-    let Wanted { source, index, chain, .. } = *wanted;
-    match find(backlog, source, Find::Ledger { index, chain }).await {
-        Found::At(sequence) => {
-            let Some(entry) = exactly(backlog, source, sequence).await? else { return Ok(None) };
-            if entry.batch.ledger.index < index {
-                // What comes next stands for it, if it could not be kept.
-                let next = first_after(backlog, source, sequence).await?;
-                if let Some(hole) = next.iter().find(|next| wanted.is_hole(next)) {
-                    return Ok(Some(wanted.behind(hole)));
-                }
-            }
-            Ok(Some(wanted.inside(entry)))
-        }
-        Found::Gone { oldest, .. } => match exactly(backlog, source, oldest).await? {
-            Some(oldest) => wanted.instead(&oldest).map(Some),
-            None => Ok(None),
-        },
-        Found::Ahead { newest_index } => Err(ResumeError::Ahead { ledger: index, newest: newest_index }),
-        Found::OtherChain { last_common: Some(last_common) } => {
-            let Found::At(sequence) =
-                find(backlog, source, Find::Ledger { index: last_common, chain: Chain::Newest }).await
-            else {
-                return from_memory(wanted, in_memory).map(Some);
-            };
-            let Some(entry) = exactly(backlog, source, sequence).await? else { return Ok(None) };
-            let (place, parted) = (Some(after(&entry)), wanted.parted(last_common));
-            Ok(Some(FoundPlace { place, parted, ledger: Some(entry), ..FoundPlace::default() }))
-        }
-        Found::OtherChain { last_common: None } => from_memory(wanted, in_memory).map(Some),
-        Found::Failed(error) => Err(failed(&error)),
-    }
-}
-
-fn failed(error: &str) -> ResumeError {
-    log::error!(error; "the journal cannot be asked where a client was");
-    ResumeError::Unavailable
-}
-
-async fn find(backlog: &Arc<dyn Backlog>, source: SourceNumber, what: Find) -> Found {
-    let (done, found) = oneshot::channel();
-    // Nobody waits any more where it cannot be sent.
-    backlog.find(source, what, Box::new(move |found| _ = done.send(found)));
-    found.await.unwrap_or_else(|_| Found::Failed("no answer".to_owned()))
-}
-
-/// The ledger of this sequence; `None`: it has been given up.
-async fn exactly(
-    backlog: &Arc<dyn Backlog>,
-    source: SourceNumber,
-    sequence: u64,
-) -> Result<Option<Arc<StreamEntry>>, ResumeError> {
-    let read = first_after(backlog, source, sequence.saturating_sub(1)).await?;
-    Ok(read.into_iter().next().filter(|entry| entry.sequence == sequence))
-}
-
-/// The first ledger after a sequence, before it what stands for those that could not be kept; nothing: it was given up.
-async fn first_after(
-    backlog: &Arc<dyn Backlog>,
-    source: SourceNumber,
-    sequence: u64,
-) -> Result<Vec<Arc<StreamEntry>>, ResumeError> {
-    let (done, read) = oneshot::channel();
-    // One ledger comes, however little is asked for.
-    let answer = Box::new(move |read| _ = done.send(read));
-    backlog.read(Arc::new([source]), sequence, 1, answer);
-    match read.await {
-        Ok(BacklogRead::Entries(entries)) => Ok(entries),
-        Ok(BacklogRead::End) => Ok(Vec::new()),
-        Ok(BacklogRead::Failed(error)) => Err(failed(&error)),
-        Err(_) => Err(failed("no answer")),
     }
 }
 
