@@ -113,7 +113,7 @@ impl Journal {
         let may_be_later = !matches!(chain, Chain::Epoch(epoch) if epoch < newest.batch.epoch);
         if index > newest_index && may_be_later {
             Found::Ahead { newest_index }
-        } else if of_newest.any(|entry| entry.batch.ledger.index == index) {
+        } else if matches!(chain, Chain::Hash(_)) && of_newest.any(|entry| entry.batch.ledger.index == index) {
             Found::OtherChain { last_common: Some(index - 1) }
         } else if let Some(before) = of_it.iter().rev().find(|entry| entry.batch.ledger.index < index) {
             Found::At(before.sequence)
