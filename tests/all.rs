@@ -33,6 +33,7 @@ mod postgres;
 mod postgres_stage;
 mod restart;
 mod resume;
+mod resume_dialects;
 mod shutdown;
 mod slow;
 mod tls;

@@ -22,7 +22,7 @@ use tempfile::TempDir;
 const ENOUGH: usize = 20;
 
 /// A mount over the embedded XRP Ledger, with users of its own.
-struct Bells {
+pub struct Bells {
     devnet: Devnet,
     state: TempDir,
     /// The busiest accounts: those of alice and bob, and others.
@@ -32,7 +32,7 @@ struct Bells {
 }
 
 impl Bells {
-    fn new() -> Bells {
+    pub fn new() -> Bells {
         let devnet = Devnet::of_ledger("xrpl", "4", 40);
         let state = tempfile::tempdir().unwrap();
         std::fs::write(state.path().join("token_key"), "0123456789abcdef0123456789abcdef0123456789abcdef").unwrap();
@@ -46,7 +46,7 @@ impl Bells {
         Bells { devnet, state, accounts, hash }
     }
 
-    fn settings(&self, bind: SocketAddr, users: &[&str]) -> String {
+    pub fn settings(&self, bind: SocketAddr, users: &[&str]) -> String {
         let (a, b, hash) = (&self.accounts[0], &self.accounts[1], &self.hash);
         let all = json!([
             { "name": "alice", "password_hash": hash, "accounts": ["xrp:alice"] },
@@ -85,7 +85,7 @@ impl Bells {
 }
 
 /// A free port, whichever.
-fn anywhere() -> SocketAddr {
+pub fn anywhere() -> SocketAddr {
     ([127, 0, 0, 1], 0).into()
 }
 
@@ -186,7 +186,7 @@ fn basic(user: &str, password: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
 }
 
-fn token(server: &Server, user: &str) -> String {
+pub fn token(server: &Server, user: &str) -> String {
     let answer = ask(server.clients, "POST", "/bells/authenticate", Some(&basic(user, "secret")));
     assert_eq!(answer.status, 200, "{answer:?}");
     answer.json()["token"].as_str().unwrap().to_owned()
@@ -284,7 +284,7 @@ async fn next(client: &mut Client) -> Value {
     serde_json::from_str(&client.next_text().await).unwrap()
 }
 
-async fn subscribe(client: &mut Client, id: u64, params: Value) -> Value {
+pub async fn subscribe(client: &mut Client, id: u64, params: Value) -> Value {
     let method = if params[0]["accounts"].is_null() && params["accounts"].is_null() {
         "subscribe_all_accounts"
     } else {

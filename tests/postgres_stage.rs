@@ -7,8 +7,8 @@ use ledgercast::broker::{Backlog, BacklogRead, Find, Found, History, StreamEntry
 use ledgercast::config::load::parse;
 use ledgercast::consumer::{self, Running, Stream};
 use ledgercast::event::{
-    Amount, Asset, AssetKeys, Body, Continuity, ContinuityKind, Event, EventKind, Hash, LedgerBatch, LedgerFacts,
-    LedgerRef, Payment, Place, SourceNumber,
+    Amount, Asset, AssetKeys, Body, Chain, Continuity, ContinuityKind, Event, EventKind, Hash, LedgerBatch,
+    LedgerFacts, LedgerRef, Payment, Place, SourceNumber,
 };
 use ledgercast::server::metrics::Metrics;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -116,11 +116,11 @@ impl Backlog for Shelf {
     }
 
     fn find(&self, _: SourceNumber, what: Find, done: Box<dyn FnOnce(Found) + Send>) {
-        let Find::Ledger { index, hash } = what else { return done(Found::Failed("not asked".to_owned())) };
+        let Find::Ledger { index, chain } = what else { return done(Found::Failed("not asked".to_owned())) };
         let entries = self.entries.lock().unwrap();
         let found = entries.iter().rev().find(|entry| entry.batch.ledger.index == index);
         done(match found {
-            Some(entry) if hash.is_some_and(|hash| Some(hash) != entry.batch.ledger.hash.map(|it| it.short())) => {
+            Some(entry) if matches!(chain, Chain::Hash(_)) && chain != Chain::of(&entry.batch) => {
                 Found::OtherChain { last_common: None }
             }
             Some(entry) => Found::At(entry.sequence),

@@ -337,7 +337,9 @@ async fn several_networks_go_on_each_where_it_was() {
     let (mut both, answer) = comes_back(server.clients, json!({"type": "register", "resume": cursors})).await;
     assert!(answer["resumed"]["ledgers"].as_u64().unwrap() > 2, "{answer}");
     let register = json!({"type": "register", "resume": cursor(&last_one)});
-    let (mut alone, _) = comes_back(server.clients, register).await;
+    let (mut alone, answer_alone) = comes_back(server.clients, register).await;
+    assert!(answer.get("from_head").is_none(), "{answer}");
+    assert_eq!(answer_alone["from_head"], json!([network(&last_two)]), "{answer_alone}");
     let (mut of_both, mut of_alone) = (Vec::new(), Vec::new());
     for _ in 0..300 {
         of_both.push(both.next_text().await);

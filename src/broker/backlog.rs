@@ -1,7 +1,7 @@
 //! What the routers ask for ledgers that memory no longer holds.
 
 use super::StreamEntry;
-use crate::event::SourceNumber;
+use crate::event::{Chain, SourceNumber};
 use std::sync::Arc;
 
 /// Ledgers that memory no longer holds. Asked from actor threads: never blocks.
@@ -35,12 +35,12 @@ pub enum BacklogRead {
 /// What is looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Find {
-    /// A ledger by its index, of the newest epoch, and the first bytes of its hash where they are known.
+    /// A ledger by its index.
     Ledger {
         /// Its index.
         index: u64,
-        /// The first bytes of its hash.
-        hash: Option<[u8; 4]>,
+        /// The chain that it is of.
+        chain: Chain,
     },
     /// The oldest that can be given.
     Oldest,
@@ -49,7 +49,7 @@ pub enum Find {
 /// Where a ledger stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// The sequence of that ledger, in the newest epoch. One that could not be kept stands where the ledger before it
+    /// The sequence of that ledger. One that could not be kept stands where the ledger before it
     /// does: who reads on from there is told which are missing.
     At(u64),
     /// Older than what is kept.

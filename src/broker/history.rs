@@ -13,8 +13,9 @@ use crate::dialect::Resumed;
 use crate::event::{Hash, LedgerBatch, SourceNumber};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
+use tokio::sync::watch;
 
 /// A place in the stream of all sources: everything before it has been delivered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -143,7 +144,14 @@ pub struct History {
     budget: usize,
     /// Bytes rendered of entries that are not in the rows.
     rendered_elsewhere: Arc<AtomicUsize>,
+    /// By source: epoch and index of the newest ledger, for whoever waits for one that is to come.
+    newest: Vec<watch::Sender<Option<(u32, u64)>>>,
+    /// Tells whether a source has read all that there is.
+    at_tip: OnceLock<AtTip>,
 }
+
+/// Tells whether a source has read all that there is.
+type AtTip = Box<dyn Fn(SourceNumber) -> bool + Send + Sync>;
 
 struct Rows {
     by_source: Vec<Row>,
@@ -174,6 +182,11 @@ fn prefix(hash: &Hash) -> u64 {
 }
 
 impl Row {
+    /// Epoch and index of the newest ledger.
+    fn newest(&self) -> Option<(u32, u64)> {
+        self.entries.back().map(|entry| (entry.batch.epoch, entry.batch.ledger.index))
+    }
+
     fn first_after(&self, sequence: u64) -> Option<&Arc<StreamEntry>> {
         self.entries.get(self.entries.partition_point(|entry| entry.sequence <= sequence))
     }
@@ -227,7 +240,9 @@ impl History {
         let by_source = (0..sources).map(|_| Row::default()).collect();
         let all_sources = (0..sources as SourceNumber).collect();
         let rows = Mutex::new(Rows { by_source, head: 0 });
-        History { rows, all_sources, renderings, budget, rendered_elsewhere: Arc::default() }
+        let newest = (0..sources).map(|_| watch::Sender::new(None)).collect();
+        let (rendered_elsewhere, at_tip) = (Arc::default(), OnceLock::new());
+        History { rows, all_sources, renderings, budget, rendered_elsewhere, newest, at_tip }
     }
 
     /// Puts back what was there before this start: the stream goes on after `head`, and who comes back finds it as it
@@ -235,7 +250,7 @@ impl History {
     pub fn restore(&mut self, head: u64, past: Vec<Past>) {
         let rows = self.rows.get_mut().unwrap_or_else(PoisonError::into_inner);
         rows.head = head;
-        for (row, past) in rows.by_source.iter_mut().zip(past) {
+        for ((row, newest), past) in rows.by_source.iter_mut().zip(&self.newest).zip(past) {
             (row.events, row.gone_through) = (past.events, past.gone_through);
             for Kept { batch, sequence, first_event, posted } in past.ledgers {
                 let rendered = row.rendered.clone();
@@ -244,6 +259,7 @@ impl History {
                 entry.set_routed(1);
                 row.push(Arc::new(entry));
             }
+            newest.send_replace(row.newest());
         }
     }
 
@@ -305,7 +321,10 @@ impl History {
             row.pop();
         }
         row.breaks.look(&row.entries);
+        let newest = row.newest();
         rows.head = sequence;
+        drop(rows);
+        self.newest[usize::from(entry.batch.source)].send_replace(newest);
         Some(entry)
     }
 
@@ -362,6 +381,21 @@ impl History {
     /// The newest ledger of a source.
     pub fn newest(&self, source: SourceNumber) -> Option<Arc<StreamEntry>> {
         self.rows().by_source[usize::from(source)].entries.back().cloned()
+    }
+
+    /// Epoch and index of the newest ledger of a source, now and whenever there is another.
+    pub fn watch_newest(&self, source: SourceNumber) -> watch::Receiver<Option<(u32, u64)>> {
+        self.newest[usize::from(source)].subscribe()
+    }
+
+    /// Whoever is told here is asked from now on whether a source has read all that there is. Once.
+    pub fn know_tips(&self, at_tip: impl Fn(SourceNumber) -> bool + Send + Sync + 'static) {
+        let _ = self.at_tip.set(Box::new(at_tip));
+    }
+
+    /// Whether a source has read all that there is; not as long as nobody knows.
+    pub fn is_at_tip(&self, source: SourceNumber) -> bool {
+        self.at_tip.get().is_some_and(|at_tip| at_tip(source))
     }
 
     /// The ledger of a source by its index; where the network began anew or was reorganised, the newest such.

@@ -6,7 +6,7 @@
 use super::backlog::{Backlog, BacklogRead, Find, Found};
 use super::entry::StreamEntry;
 use super::history::{History, Position, Read};
-use crate::event::{Hash, SourceNumber};
+use crate::event::{Chain, Hash, SourceNumber};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -104,7 +104,8 @@ impl Stretches {
             return Ok(Some(entry.sequence));
         }
         let Some(backlog) = &self.backlog else { return Ok(None) };
-        let mut what = Find::Ledger { index, hash: hash.map(|hash| hash.short()) };
+        let chain = hash.map_or(Chain::Newest, |hash| Chain::Hash(hash.short()));
+        let mut what = Find::Ledger { index, chain };
         // At most once more: for the ledger that both chains have.
         for _ in 0..2 {
             let (done, found) = oneshot::channel();
@@ -112,7 +113,9 @@ impl Stretches {
             match found.await.unwrap_or_else(|_| Found::Failed("it ended".to_owned())) {
                 Found::At(sequence) => return Ok(Some(sequence)),
                 Found::Failed(reason) => return Err(reason),
-                Found::OtherChain { last_common: Some(index) } => what = Find::Ledger { index, hash: None },
+                Found::OtherChain { last_common: Some(index) } => {
+                    what = Find::Ledger { index, chain: Chain::Newest };
+                }
                 Found::OtherChain { last_common: None } | Found::Gone { .. } | Found::Ahead { .. } => break,
             }
         }
@@ -152,11 +155,11 @@ mod tests {
         }
 
         fn find(&self, _: SourceNumber, what: Find, done: Box<dyn FnOnce(Found) + Send>) {
-            let Find::Ledger { index, hash } = what else { panic!("only ledgers are looked for") };
+            let Find::Ledger { index, chain } = what else { panic!("only ledgers are looked for") };
             let entries = self.entries.lock().unwrap();
             let found = entries.iter().find(|entry| entry.batch.ledger.index == index);
             done(match found {
-                Some(_) if hash == Some([9; 4]) => Found::OtherChain { last_common: Some(index - 1) },
+                Some(_) if chain == Chain::Hash([9; 4]) => Found::OtherChain { last_common: Some(index - 1) },
                 Some(entry) => Found::At(entry.sequence),
                 None => Found::Ahead { newest_index: 0 },
             });

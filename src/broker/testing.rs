@@ -2,7 +2,7 @@
 
 use super::backlog::{Backlog, BacklogRead, Find, Found};
 use super::{History, StreamEntry};
-use crate::event::{Body, Event, EventKind, LedgerBatch, LedgerFacts, LedgerRef, Place, SourceNumber};
+use crate::event::{Body, Chain, Event, EventKind, LedgerBatch, LedgerFacts, LedgerRef, Place, SourceNumber};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -36,6 +36,8 @@ pub struct Journal {
     entries: Mutex<Vec<Arc<StreamEntry>>>,
     /// Entries up to this sequence are gone.
     pub gone: AtomicU64,
+    /// What will be gone after the next search, after the one after it and so on; the last is the next.
+    pub gives_up: Mutex<Vec<u64>>,
     /// Every question fails.
     pub fails: AtomicBool,
     /// Chunks that were read, and readings under way now and at most.
@@ -78,7 +80,8 @@ impl Journal {
                 continue;
             }
             let weight = entry.batch.weight();
-            if weight > room && !read.is_empty() {
+            // Holes come with what is behind them.
+            if weight > room && !read.iter().all(is_hole) {
                 break;
             }
             room = room.saturating_sub(weight);
@@ -87,22 +90,41 @@ impl Journal {
         if read.is_empty() { BacklogRead::End } else { BacklogRead::Entries(read) }
     }
 
+    /// Where a ledger stands. As the real one: what could not be kept is found before it.
     fn find_now(&self, source: SourceNumber, what: Find) -> Found {
         if self.fails.load(Ordering::SeqCst) {
             return Found::Failed("the disk is on fire".to_owned());
         }
-        let kept: Vec<_> = self.kept().into_iter().filter(|entry| entry.batch.source == source).collect();
+        let is_row = |entry: &Arc<StreamEntry>| entry.batch.source == source && !is_hole(entry);
+        let kept: Vec<_> = self.kept().into_iter().filter(is_row).collect();
         let (Some(oldest), Some(newest)) = (kept.first(), kept.last()) else { return Found::Ahead { newest_index: 0 } };
-        let Find::Ledger { index, hash } = what else { return Found::At(oldest.sequence) };
-        match kept.iter().rev().find(|entry| entry.batch.ledger.index == index) {
-            Some(entry) if hash.is_some() && entry.batch.ledger.short_hash() != hash => {
-                Found::OtherChain { last_common: Some(index - 1) }
-            }
-            Some(entry) => Found::At(entry.sequence),
-            None if index > newest.batch.ledger.index => Found::Ahead { newest_index: newest.batch.ledger.index },
-            None => Found::Gone { oldest_index: oldest.batch.ledger.index, oldest: oldest.sequence },
+        let Find::Ledger { index, chain } = what else { return Found::At(oldest.sequence) };
+        let of_chain = |entry: &&Arc<StreamEntry>| match chain {
+            Chain::Newest => entry.batch.epoch == newest.batch.epoch,
+            Chain::Epoch(epoch) => entry.batch.epoch == epoch,
+            Chain::Hash(hash) => entry.batch.ledger.short_hash() == Some(hash),
+        };
+        let newest_index = newest.batch.ledger.index;
+        let of_it: Vec<_> = kept.iter().filter(of_chain).collect();
+        if let Some(entry) = of_it.iter().rev().find(|entry| entry.batch.ledger.index == index) {
+            return Found::At(entry.sequence);
+        }
+        let mut of_newest = kept.iter().rev().filter(|entry| entry.batch.epoch == newest.batch.epoch);
+        let may_be_later = !matches!(chain, Chain::Epoch(epoch) if epoch < newest.batch.epoch);
+        if index > newest_index && may_be_later {
+            Found::Ahead { newest_index }
+        } else if matches!(chain, Chain::Hash(_)) && of_newest.any(|entry| entry.batch.ledger.index == index) {
+            Found::OtherChain { last_common: Some(index - 1) }
+        } else if let Some(before) = of_it.iter().rev().find(|entry| entry.batch.ledger.index < index) {
+            Found::At(before.sequence)
+        } else {
+            Found::Gone { oldest_index: oldest.batch.ledger.index, oldest: oldest.sequence }
         }
     }
+}
+
+fn is_hole(entry: &Arc<StreamEntry>) -> bool {
+    entry.batch.events.is_empty() && entry.batch.continuity.is_some()
 }
 
 /// What the actors ask: a copy of it goes to the thread that answers.
@@ -123,7 +145,12 @@ impl Backlog for Asked {
 
     fn find(&self, source: SourceNumber, what: Find, done: Box<dyn FnOnce(Found) + Send>) {
         let journal = self.0.clone();
-        std::thread::spawn(move || done(journal.find_now(source, what)));
+        std::thread::spawn(move || {
+            let found = journal.find_now(source, what);
+            let gone = journal.gives_up.lock().unwrap().pop();
+            journal.gone.fetch_max(gone.unwrap_or(0), Ordering::SeqCst);
+            done(found);
+        });
     }
 
     fn gone_through(&self, _: SourceNumber) -> u64 {

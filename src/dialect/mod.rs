@@ -135,6 +135,8 @@ pub enum Ending {
     TooSlow,
     /// A break in the row of ledgers that the dialect has no words for.
     Gap,
+    /// What lies behind history cannot be read now.
+    Unreadable,
     /// No sign of life.
     Dead,
     /// Too many messages in a second.
@@ -150,6 +152,7 @@ impl Ending {
             Ending::Shutdown => "shutdown",
             Ending::TooSlow => "too_slow",
             Ending::Gap => "gap",
+            Ending::Unreadable => "unreadable",
             Ending::Dead => "dead",
             Ending::TooManyMessages => "too_many_messages",
             Ending::Revoked => "revoked",
@@ -309,6 +312,8 @@ pub struct Resumed {
     pub lost: Vec<Lost>,
     /// Where the client was on a chain that no longer counts; it goes on after the last ledger of both.
     pub parted: Vec<Parted>,
+    /// Networks of which it named no place: they begin with what happens now.
+    pub from_head: Vec<Arc<str>>,
 }
 
 /// Ledgers of a network that are not kept any more.

@@ -1,8 +1,8 @@
 //! The public position in a stream: one opaque, URL-safe text, good on every broker and after
 //! every restart.
 //!
-//! Inside: a version, then for each source of the mount its network, ledger, place and the first
-//! bytes of the ledger's hash, then a checksum that tells a cut or mistyped cursor from a good one.
+//! Inside: a version, then for each source of the mount its network, ledger, place and what tells the ledger's chain,
+//! then a checksum that tells a cut or mistyped cursor from a good one.
 
 use super::{LedgerBatch, Place};
 use base64::Engine;
@@ -40,8 +40,35 @@ pub struct CursorEntry {
     pub ledger: u64,
     /// The last event in it that was delivered.
     pub place: Place,
-    /// The first bytes of the ledger's hash; `None` where the source knows no hashes.
-    pub hash: Option<[u8; 4]>,
+    /// The chain that the ledger is of.
+    pub chain: Chain,
+}
+
+/// Which of the chains that a network has had is meant, where the number of a ledger comes again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Chain {
+    /// The one that counts now: of bare numbers, and of cursors of earlier releases where the source knows no hashes.
+    #[default]
+    Newest,
+    /// The one after so many resets of the network, as the broker counts them: where the source knows no hashes.
+    Epoch(u32),
+    /// The one on which the ledger's hash begins so.
+    Hash([u8; 4]),
+}
+
+impl Chain {
+    /// Of a ledger.
+    pub fn of(batch: &LedgerBatch) -> Chain {
+        batch.ledger.short_hash().map_or(Chain::Epoch(batch.epoch), Chain::Hash)
+    }
+
+    /// Resets before it, as far as that is known.
+    const fn epoch(self) -> u32 {
+        match self {
+            Chain::Epoch(epoch) => epoch,
+            Chain::Newest | Chain::Hash(_) => 0,
+        }
+    }
 }
 
 /// The position after one event, which displays as the text of a [`Cursor`] of that network alone. Events are written
@@ -74,11 +101,11 @@ pub enum CursorError {
     Version(u8),
 }
 
-/// Entries of one network compare by position; those of two networks do not compare.
+/// Entries of one network compare by position, after a reset later than before it; those of two networks do not compare.
 impl PartialOrd for CursorEntry {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        (self.network == other.network)
-            .then(|| (self.ledger, self.place, self.hash).cmp(&(other.ledger, other.place, other.hash)))
+        let position = |entry: &CursorEntry| (entry.chain.epoch(), entry.ledger, entry.place, entry.chain);
+        (self.network == other.network).then(|| position(self).cmp(&position(other)))
     }
 }
 
@@ -103,8 +130,8 @@ impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = Vec::with_capacity(ORDINARY * self.entries.len());
         bytes.extend([VERSION, self.entries.len() as u8]);
-        for CursorEntry { network, ledger, place, hash } in &self.entries {
-            write_entry(&mut bytes, network, *ledger, *place, *hash);
+        for CursorEntry { network, ledger, place, chain } in &self.entries {
+            write_entry(&mut bytes, network, *ledger, *place, *chain);
         }
         write_text(bytes, f)
     }
@@ -114,7 +141,7 @@ impl fmt::Display for EventCursor<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (batch, mut bytes) = (self.batch, Vec::with_capacity(ORDINARY));
         bytes.extend([VERSION, 1]);
-        write_entry(&mut bytes, &batch.network, batch.ledger.index, self.place, batch.ledger.short_hash());
+        write_entry(&mut bytes, &batch.network, batch.ledger.index, self.place, Chain::of(batch));
         write_text(bytes, f)
     }
 }
@@ -130,15 +157,24 @@ impl FromStr for Mark {
     }
 }
 
-fn write_entry(bytes: &mut Vec<u8>, network: &str, ledger: u64, place: Place, hash: Option<[u8; 4]>) {
+fn write_entry(bytes: &mut Vec<u8>, network: &str, ledger: u64, place: Place, chain: Chain) {
     bytes.push(network.len() as u8);
     bytes.extend_from_slice(network.as_bytes());
     write_varint(bytes, ledger);
     write_varint(bytes, place.transaction.into());
     bytes.push(place.rank);
     write_varint(bytes, place.sub);
-    bytes.push(u8::from(hash.is_some()));
-    bytes.extend_from_slice(hash.as_ref().map_or(&[], |hash| &hash[..]));
+    match chain {
+        Chain::Newest => bytes.push(0),
+        Chain::Hash(hash) => {
+            bytes.push(1);
+            bytes.extend_from_slice(&hash);
+        }
+        Chain::Epoch(epoch) => {
+            bytes.push(2);
+            write_varint(bytes, epoch.into());
+        }
+    }
 }
 
 /// The text of what was written, with its checksum.
@@ -221,12 +257,13 @@ impl Reader<'_> {
             let ledger = self.varint()?;
             let transaction = u32::try_from(self.varint()?).ok()?;
             let place = Place { transaction, rank: self.byte()?, sub: self.varint()? };
-            let hash = match self.byte()? {
-                0 => None,
-                1 => Some(self.take(4)?.try_into().ok()?),
+            let chain = match self.byte()? {
+                0 => Chain::Newest,
+                1 => Chain::Hash(self.take(4)?.try_into().ok()?),
+                2 => Chain::Epoch(u32::try_from(self.varint()?).ok()?),
                 _ => return None,
             };
-            entries.push(CursorEntry { network, ledger, place, hash });
+            entries.push(CursorEntry { network, ledger, place, chain });
         }
         self.0.is_empty().then_some(entries)
     }
@@ -240,10 +277,19 @@ mod tests {
 
     fn entry() -> impl Strategy<Value = CursorEntry> {
         let place = (any::<u32>(), 0u8..8, any::<u64>());
-        let hash = proptest::option::of(any::<[u8; 4]>());
-        ("[a-z0-9-]{0,40}", any::<u64>(), place, hash).prop_map(|(network, ledger, (transaction, rank, sub), hash)| {
-            CursorEntry { network: network.into(), ledger, place: Place { transaction, rank, sub }, hash }
-        })
+        let chain = prop_oneof![
+            Just(Chain::Newest),
+            any::<u32>().prop_map(Chain::Epoch),
+            any::<[u8; 4]>().prop_map(Chain::Hash),
+        ];
+        ("[a-z0-9-]{0,40}", any::<u64>(), place, chain).prop_map(
+            |(network, ledger, (transaction, rank, sub), chain)| CursorEntry {
+                network: network.into(),
+                ledger,
+                place: Place { transaction, rank, sub },
+                chain,
+            },
+        )
     }
 
     proptest! {
@@ -268,7 +314,8 @@ mod tests {
         #[test]
         fn order_is_that_of_positions(a in entry(), b in entry()) {
             let b = CursorEntry { network: a.network.clone(), ..b };
-            let position = |e: &CursorEntry| (e.ledger, e.place.transaction, e.place.rank, e.place.sub);
+            let position =
+                |e: &CursorEntry| (e.chain.epoch(), e.ledger, e.place.transaction, e.place.rank, e.place.sub);
             if position(&a) != position(&b) {
                 prop_assert_eq!(a.partial_cmp(&b), Some(position(&a).cmp(&position(&b))));
             }
@@ -301,7 +348,7 @@ mod tests {
         let mut batch = LedgerBatch {
             source: 0,
             network: "stellar-pubnet".into(),
-            epoch: 0,
+            epoch: 3,
             ledger: LedgerRef { index: 63_353_901, hash: None, parent: None, closed_at: 0 },
             continuity: None,
             events: Vec::new(),
@@ -315,11 +362,19 @@ mod tests {
                 network: "stellar-pubnet".into(),
                 ledger: 63_353_901,
                 place,
-                hash: hash.map(|hash| hash.short()),
+                chain: hash.map_or(Chain::Epoch(3), |hash| Chain::Hash(hash.short())),
             };
             assert_eq!(text, Cursor { entries: vec![entry] }.to_string());
             assert!(text.len() <= 48, "{text}");
         }
+    }
+
+    /// Of a source without hashes, by the release before epochs were in it.
+    #[test]
+    fn an_older_cursor_is_still_good() {
+        let place = Place { transaction: 2, rank: 4, sub: 1 };
+        let entry = CursorEntry { network: "main".into(), ledger: 7, place, chain: Chain::Newest };
+        assert_eq!("AQEEbWFpbgcCBAEAJba_Ww".parse(), Ok(Cursor { entries: vec![entry] }));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub mod stored;
 pub use amount::{Amount, AmountError};
 pub use batch::{AssetKeys, Continuity, ContinuityKind, Event, Hash, LedgerBatch, LedgerRef, Native, Place};
 pub use body::{Asset, Body, ContractEvent, LedgerFacts, Movement, Payment, Trade, Transaction};
-pub use cursor::{Cursor, CursorEntry, CursorError, EventCursor, Mark};
+pub use cursor::{Chain, Cursor, CursorEntry, CursorError, EventCursor, Mark};
 pub use family::Family;
 pub use kind::{EventKind, KindSet};
 pub use stored::NativeForm;

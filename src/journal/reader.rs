@@ -4,9 +4,9 @@ use super::Shared;
 use super::form::Unpacker;
 use super::hole::Hole;
 use super::open::posted;
-use super::store::{KeptRow, Store, StoreError};
+use super::store::{KeptRow, Store, StoreError, Stream};
 use crate::broker::{BacklogRead, Find, Found, History, Kept, StreamEntry};
-use crate::event::{Continuity, ContinuityKind, SourceNumber};
+use crate::event::{Chain, Continuity, ContinuityKind, SourceNumber};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
@@ -16,6 +16,8 @@ use std::sync::{Arc, Weak};
 const LEDGERS: usize = 256;
 /// Weight of the ledgers read lately that are kept for the next who asks, as clients that come back together do.
 const CACHE: usize = 32 << 20;
+/// Epochs of a network that are looked through for a ledger, from the newest on.
+const MOST_EPOCHS: usize = 1000;
 
 /// What is asked.
 pub enum Question {
@@ -275,56 +277,112 @@ impl Reader {
             (None, Some(stream)) => (stream.epoch, stream.ledger),
             (None, None) => return Ok(Found::Ahead { newest_index: 0 }),
         };
-        let of_epoch = |entry: &&Arc<StreamEntry>| {
-            entry.batch.epoch == epoch && newest.is_some_and(|newest| newest.network == entry.batch.network)
-        };
-        let waiting: Vec<_> = waiting.iter().filter(of_epoch).collect();
-        let id = stream.as_ref().map(|stream| stream.id);
-        let store = self.store()?;
-        let stored = store.zip(id);
-        let oldest = match stored {
-            Some((store, id)) => store.oldest(id, epoch)?,
+        let waiting = waiting.iter().filter(|entry| of_network(&entry.batch.network)).cloned().collect();
+        let store = self.store()?.zip(stream.as_ref());
+        let places = Places { waiting, store, epoch, newest_index };
+        match what {
+            Find::Oldest => {
+                Ok(places.oldest(0)?.map_or(Found::Ahead { newest_index }, |(_, sequence)| Found::At(sequence)))
+            }
+            Find::Ledger { index, chain: Chain::Newest } => places.find(epoch, index),
+            Find::Ledger { chain: Chain::Epoch(later), .. } if later > epoch => Ok(Found::Ahead { newest_index }),
+            Find::Ledger { index, chain: Chain::Epoch(epoch) } => places.find(epoch, index),
+            Find::Ledger { index, chain: Chain::Hash(hash) } => places.find_by_hash(index, hash),
+        }
+    }
+}
+
+/// Where the ledgers of a source stand.
+struct Places<'a> {
+    /// Those that are not written yet.
+    waiting: Vec<Arc<StreamEntry>>,
+    store: Option<(&'a Store, &'a Stream)>,
+    /// Of the newest.
+    epoch: u32,
+    newest_index: u64,
+}
+
+impl Places<'_> {
+    /// The oldest ledger that is kept, of this epoch or a later one: its index and its sequence.
+    fn oldest(&self, epoch: u32) -> Result<Option<(u64, u64)>, StoreError> {
+        let stored = match self.store {
+            Some((store, stream)) => store.oldest(stream.id, epoch)?,
             None => None,
         };
-        let oldest = oldest.or_else(|| waiting.first().map(|entry| (entry.batch.ledger.index, entry.sequence)));
-        let Find::Ledger { index, hash } = what else {
-            return Ok(oldest.map_or(Found::Ahead { newest_index }, |(_, sequence)| Found::At(sequence)));
-        };
-        let here = waiting.iter().rev().find(|entry| entry.batch.ledger.index == index);
-        let here = match (here, stored) {
-            (Some(entry), _) => Some((entry.sequence, entry.batch.ledger.hash)),
-            (None, Some((store, id))) => store.by_index(id, epoch, index)?,
+        let waiting = || self.waiting.iter().find(|entry| entry.batch.epoch >= epoch);
+        Ok(stored.or_else(|| waiting().map(|entry| (entry.batch.ledger.index, entry.sequence))))
+    }
+
+    /// The newest ledger of an epoch by its index.
+    fn find(&self, epoch: u32, index: u64) -> Result<Found, StoreError> {
+        let is_it = |entry: &&Arc<StreamEntry>| entry.batch.epoch == epoch && entry.batch.ledger.index == index;
+        let here = match (self.waiting.iter().rev().find(is_it), self.store) {
+            (Some(entry), _) => Some(entry.sequence),
+            (None, Some((store, stream))) => store.by_index(stream.id, epoch, index)?.map(|(sequence, _)| sequence),
             (None, None) => None,
         };
-        let is_other = |own: crate::event::Hash| hash.is_some_and(|hash| own.short() != hash);
-        match here {
-            Some((_, Some(own))) if is_other(own) => {
-                // The one that was replaced stands where it was, as in memory: the break comes after it, and who goes
-                // on behind it gets nothing twice.
-                let is_it = |entry: &&&Arc<StreamEntry>| {
-                    let ledger = &entry.batch.ledger;
-                    ledger.index == index && hash.is_some() && ledger.short_hash() == hash
-                };
-                let replaced = match (waiting.iter().rev().find(is_it), stored, hash) {
-                    (Some(entry), _, _) => Some(entry.sequence),
-                    (None, Some((store, id)), Some(hash)) => store.by_hash(id, epoch, index, hash)?,
-                    _ => None,
-                };
-                Ok(replaced.map_or(Found::OtherChain { last_common: None }, Found::At))
-            }
-            Some((sequence, _)) => Ok(Found::At(sequence)),
-            None if index > newest_index => Ok(Found::Ahead { newest_index }),
-            None => {
-                let (oldest_index, oldest) = oldest.unwrap_or_else(|| {
-                    let newest = stream.as_ref().map_or(0, |stream| stream.sequence);
-                    (newest_index.saturating_add(1), newest + 1)
-                });
-                let below = match stored {
-                    Some((store, id)) if index > oldest_index => store.below(id, epoch, index)?,
-                    _ => None,
-                };
-                Ok(below.map_or(Found::Gone { oldest_index, oldest }, Found::At))
-            }
+        if let Some(sequence) = here {
+            return Ok(Found::At(sequence));
         }
+        if epoch == self.epoch && index > self.newest_index {
+            return Ok(Found::Ahead { newest_index: self.newest_index });
+        }
+        let (oldest_index, oldest) = self.oldest(epoch)?.unwrap_or_else(|| {
+            let newest = self.store.map_or(0, |(_, stream)| stream.sequence);
+            (self.newest_index.saturating_add(1), newest + 1)
+        });
+        let of_epoch = |entry: &&Arc<StreamEntry>| entry.batch.epoch == epoch && entry.batch.ledger.index < index;
+        let below = match (self.waiting.iter().rev().find(of_epoch), self.store) {
+            (Some(entry), _) => Some(entry.sequence),
+            (None, Some((store, stream))) => store.below(stream.id, epoch, index)?,
+            (None, None) => None,
+        };
+        Ok(below.map_or(Found::Gone { oldest_index, oldest }, Found::At))
+    }
+
+    /// The ledger of an index whose hash begins so, of whatever epoch. One that was replaced stands where it was, as in
+    /// memory: the break comes after it, and who goes on behind it gets nothing twice.
+    fn find_by_hash(&self, index: u64, hash: [u8; 4]) -> Result<Found, StoreError> {
+        let is_it = |entry: &&Arc<StreamEntry>| {
+            entry.batch.ledger.index == index && entry.batch.ledger.short_hash() == Some(hash)
+        };
+        if let Some(entry) = self.waiting.iter().rev().find(is_it) {
+            return Ok(Found::At(entry.sequence));
+        }
+        let mut before = i64::from(self.epoch) + 1;
+        for _ in 0..MOST_EPOCHS {
+            let Some((store, stream)) = self.store else { break };
+            let Some(epoch) = store.epoch_before(stream.id, before)? else { break };
+            if let Some(sequence) = store.by_hash(stream.id, epoch, index, hash)? {
+                return Ok(Found::At(sequence));
+            }
+            before = epoch.into();
+        }
+        let found = match self.find(self.epoch, index)? {
+            Found::At(_) if self.is_other(index)? => Found::OtherChain { last_common: None },
+            found => found,
+        };
+        match (found, self.oldest(0)?) {
+            // What is gone may have had it.
+            (Found::OtherChain { .. } | Found::Gone { .. }, Some((oldest_index, oldest))) if index < oldest_index => {
+                Ok(Found::Gone { oldest_index, oldest })
+            }
+            (Found::Gone { oldest, .. }, Some((_, first))) if first < oldest => {
+                Ok(Found::OtherChain { last_common: None })
+            }
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// Whether the newest epoch has a hash for this index.
+    fn is_other(&self, index: u64) -> Result<bool, StoreError> {
+        let is_it = |entry: &&Arc<StreamEntry>| entry.batch.epoch == self.epoch && entry.batch.ledger.index == index;
+        Ok(match (self.waiting.iter().rev().find(is_it), self.store) {
+            (Some(entry), _) => entry.batch.ledger.hash.is_some(),
+            (None, Some((store, stream))) => {
+                store.by_index(stream.id, self.epoch, index)?.is_some_and(|(_, hash)| hash.is_some())
+            }
+            (None, None) => false,
+        })
     }
 }

@@ -447,13 +447,22 @@ impl Store {
         Ok(found.map(i64::cast_unsigned))
     }
 
-    /// The lowest index that is kept of an epoch: the index and its first sequence.
+    /// The lowest index that is kept of this epoch or, if none is, of the next: the index and its first sequence.
     pub fn oldest(&self, stream: i64, epoch: u32) -> Result<Option<(u64, u64)>, StoreError> {
         let mut query = self.connection.prepare_cached(
-            "SELECT ledger, sequence FROM ledgers WHERE stream = ? AND epoch = ? ORDER BY sequence LIMIT 1",
+            "SELECT ledger, sequence FROM ledgers WHERE stream = ?1
+             AND epoch = (SELECT min(epoch) FROM ledgers WHERE stream = ?1 AND epoch >= ?2)
+             ORDER BY ledger, sequence LIMIT 1",
         )?;
         let found = query.query_row(params![stream, epoch], |row| Ok((number(row, 0)?, number(row, 1)?)));
         Ok(found.optional()?)
+    }
+
+    /// The newest epoch of a stream before one of which a ledger is kept.
+    pub fn epoch_before(&self, stream: i64, epoch: i64) -> Result<Option<u32>, StoreError> {
+        let mut query =
+            self.connection.prepare_cached("SELECT max(epoch) FROM ledgers WHERE stream = ? AND epoch < ?")?;
+        Ok(query.query_row(params![stream, epoch], |row| row.get(0))?)
     }
 
     /// The newest ledger of an epoch whose index is below one: its sequence.

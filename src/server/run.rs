@@ -238,6 +238,9 @@ impl Server {
             })
             .collect();
 
+        let statuses: Vec<_> = sources.iter().map(|source| source.status.clone()).collect();
+        shared.history.know_tips(move |source| statuses.get(usize::from(source)).is_none_or(|it| it.is_at_tip()));
+
         let admin = address_of(&admin_socket)?;
         let health = Health {
             sources: {

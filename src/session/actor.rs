@@ -323,7 +323,8 @@ impl Session {
             self.carry_out(output, None, 0, ctx);
             self.next_turns(ctx);
         } else {
-            self.end(End { ending: Ending::Gap, reason: "resume", lag: 0 }, ctx);
+            let ending = if error == ResumeError::Unavailable { Ending::Unreadable } else { Ending::Gap };
+            self.end(End { ending, reason: "resume", lag: 0 }, ctx);
         }
     }
 
@@ -386,7 +387,7 @@ impl Session {
             let code = match ending {
                 Ending::Shutdown => codes.shutdown,
                 Ending::TooSlow => codes.too_slow,
-                Ending::Gap => codes.gap,
+                Ending::Gap | Ending::Unreadable => codes.gap,
                 Ending::Dead => codes.dead,
                 Ending::TooManyMessages | Ending::Revoked => codes.limit,
             };

@@ -160,6 +160,12 @@ impl SourceStatus {
         self.lock().snapshot.clone()
     }
 
+    /// Whether it is at the tip, and the broker has all of it.
+    pub fn is_at_tip(&self) -> bool {
+        let snapshot = &self.lock().snapshot;
+        snapshot.state == State::Live && snapshot.untaken == 0
+    }
+
     /// The ledgers posted lately, oldest first, at most [`RECENT`].
     pub fn recent(&self) -> Vec<Recent> {
         self.lock().recent.iter().copied().collect()

@@ -275,6 +275,7 @@ impl Transcript {
                 "shutdown" => Ending::Shutdown,
                 "too_slow" => Ending::TooSlow,
                 "gap" => Ending::Gap,
+                "unreadable" => Ending::Unreadable,
                 "dead" => Ending::Dead,
                 "too_many_messages" => Ending::TooManyMessages,
                 "revoked" => Ending::Revoked,

@@ -4,7 +4,7 @@ use super::{Begin, History, Position, Row};
 use crate::broker::StreamEntry;
 use crate::broker::locate::Located;
 use crate::dialect::Resumed;
-use crate::event::{Continuity, ContinuityKind, Cursor, CursorEntry, Place, SourceNumber};
+use crate::event::{Chain, Continuity, ContinuityKind, Cursor, CursorEntry, Place, SourceNumber};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub enum InMemory {
     /// The ledger.
     At(Arc<StreamEntry>),
-    /// It was missed: the ledger after the gap.
+    /// It was missed, or its chain was left before it: the ledger after that.
     Missed(Arc<StreamEntry>),
     /// It is before the oldest that is kept, which this is.
     Before(Arc<StreamEntry>),
@@ -65,11 +65,18 @@ impl Breaks {
 }
 
 impl Row {
-    fn find(&mut self, index: u64, hash: Option<[u8; 4]>) -> InMemory {
+    fn find(&mut self, index: u64, chain: Chain) -> InMemory {
         self.breaks.look(&self.entries);
         let entries = &self.entries;
         let (Some(oldest), Some(newest)) = (entries.front(), entries.back()) else { return InMemory::Nothing };
         let (mut missed, mut fork, mut other, mut highest) = (None, None, false, 0);
+        // The chain that is meant, as far as its epoch is known, and where the one after it begins.
+        let epoch = match chain {
+            Chain::Newest => Some(newest.batch.epoch),
+            Chain::Epoch(epoch) => Some(epoch),
+            Chain::Hash(_) => None,
+        };
+        let (mut first_of_it, mut later) = (None, None);
         let mut end = entries.len();
         let starts = self.breaks.sequences.iter().rev();
         let starts = starts.map(|start| entries.partition_point(|entry| entry.sequence < *start));
@@ -78,9 +85,18 @@ impl Row {
             if start >= end {
                 continue;
             }
-            // A bare number means the chain that counts.
-            if hash.is_none() && entries[start].batch.epoch != newest.batch.epoch {
-                break;
+            match epoch {
+                Some(epoch) if entries[start].batch.epoch < epoch => {
+                    // All of it is here.
+                    first_of_it = first_of_it.or(later.clone());
+                    break;
+                }
+                Some(epoch) if entries[start].batch.epoch > epoch => {
+                    later = Some(entries[start].clone());
+                    end = start;
+                    continue;
+                }
+                _ => {}
             }
             highest = highest.max(entries[end - 1].batch.ledger.index);
             let (mut at, mut after) = (start, end);
@@ -93,6 +109,7 @@ impl Row {
                 }
             }
             let first = &entries[start];
+            first_of_it = Some(first.clone());
             match &first.batch.continuity {
                 Some(Continuity { kind, from_ledger, to_ledger, .. })
                     if (*from_ledger..=*to_ledger).contains(&index) =>
@@ -110,11 +127,10 @@ impl Row {
             }
             if at < end && entries[at].batch.ledger.index == index {
                 let found = &entries[at];
-                let known = found.batch.ledger.short_hash();
-                if hash.is_none_or(|hash| known.is_none_or(|known| known == hash)) {
-                    return InMemory::At(found.clone());
+                match (chain, found.batch.ledger.short_hash()) {
+                    (Chain::Hash(hash), Some(known)) if known != hash => other = true,
+                    _ => return InMemory::At(found.clone()),
                 }
-                other = true;
             } else if start < at && at < end {
                 missed = missed.or(Some(entries[at].clone()));
             }
@@ -123,17 +139,21 @@ impl Row {
         match missed {
             Some(after_gap) if !other => InMemory::Missed(after_gap),
             _ if other || fork.is_some() => InMemory::OtherChain(fork),
-            _ if index > highest => InMemory::After(newest.clone()),
-            _ => InMemory::Before(oldest.clone()),
+            _ if index > highest => match later {
+                // The client saw more of it than we did.
+                Some(later) if first_of_it.is_some() => InMemory::Missed(later),
+                Some(later) => InMemory::Before(later),
+                None => InMemory::After(newest.clone()),
+            },
+            _ => InMemory::Before(first_of_it.unwrap_or_else(|| oldest.clone())),
         }
     }
 }
 
 impl History {
-    /// Where the ledger of a source is, by its index and, where both know it, the beginning of its hash. Without a hash
-    /// it is the newest of that index.
-    pub fn find(&self, source: SourceNumber, index: u64, hash: Option<[u8; 4]>) -> InMemory {
-        self.rows().by_source[usize::from(source)].find(index, hash)
+    /// Where the ledger of a source is, by its index and its chain; of a chain with several such the newest.
+    pub fn find(&self, source: SourceNumber, index: u64, chain: Chain) -> InMemory {
+        self.rows().by_source[usize::from(source)].find(index, chain)
     }
 
     /// Sequence of the newest ledger of a source that memory has given up.
@@ -145,8 +165,8 @@ impl History {
     pub fn cursor_at(&self, sources: &[SourceNumber], at: Position) -> Option<Cursor> {
         let entry = |source: &SourceNumber| {
             let found = self.ledger_at(*source, at)?;
-            let (network, ledger) = (found.batch.network.as_ref().into(), &found.batch.ledger);
-            Some(CursorEntry { network, ledger: ledger.index, place: Place::END, hash: ledger.short_hash() })
+            let (network, ledger) = (found.batch.network.as_ref().into(), found.batch.ledger.index);
+            Some(CursorEntry { network, ledger, place: Place::END, chain: Chain::of(&found.batch) })
         };
         sources.iter().map(entry).collect::<Option<_>>().map(|entries| Cursor { entries })
     }
@@ -166,6 +186,8 @@ impl History {
                 told.events += row.events.saturating_sub(place.events);
                 let newest = row.entries.back().map_or(0, |newest| newest.batch.ledger.index);
                 told.ledgers += (newest + 1).saturating_sub(place.next_ledger);
+            } else if let Some(newest) = row.entries.back() {
+                told.from_head.push(newest.batch.network.clone());
             }
         }
         // The last is taken first.

@@ -144,10 +144,10 @@ impl Replay {
         true
     }
 
-    /// A reading has ended: the sessions that waited for it, and whether they can go on.
-    fn take(&mut self, ReplayRead { number, read }: ReplayRead, second: u32) -> (Vec<SessionRef>, bool) {
+    /// A reading has ended: the sessions that waited for it, and why they cannot go on, unless memory has the rest.
+    fn take(&mut self, ReplayRead { number, read }: ReplayRead, second: u32) -> (Vec<SessionRef>, Option<Ending>) {
         let Some(at) = self.readings.iter().position(|reading| reading.number == number) else {
-            return (Vec::new(), false);
+            return (Vec::new(), None);
         };
         let Reading { stand, sessions, .. } = self.readings.swap_remove(at);
         let failure = match read {
@@ -159,17 +159,18 @@ impl Replay {
                 self.counter += 1;
                 self.chunks.push(Chunk { stand, entries, served: false, looked: self.counter, second });
                 self.failing = false;
-                return (sessions, true);
+                return (sessions, None);
             }
             BacklogRead::Entries(_) | BacklogRead::End => None,
             BacklogRead::Failed(error) => Some(error),
         };
+        let ending = if failure.is_some() { Ending::Unreadable } else { Ending::TooSlow };
         if let Some(error) = failure
             && !std::mem::replace(&mut self.failing, true)
         {
             log::error!(error; "the journal cannot be read; clients that lag are closed");
         }
-        (sessions, false)
+        (sessions, Some(ending))
     }
 
     /// The chunk that was looked at the longest ago goes, if there are too many.
@@ -229,7 +230,7 @@ impl Handler<ReplayRead> for Router {
     type Result = ();
     fn handle(&mut self, read: ReplayRead, ctx: &mut Context<Self>) {
         let worker = self.worker.clone();
-        let (waited, came) = self.replay.take(read, worker.clock.get());
+        let (waited, ending) = self.replay.take(read, worker.clock.get());
         {
             let mut sessions = worker.sessions.borrow_mut();
             for session in waited {
@@ -239,10 +240,11 @@ impl Handler<ReplayRead> for Router {
                 let behind = lag.at.ledgers_behind(self.head);
                 let sources = lag.sources(&slot.sources).clone();
                 let read = || worker.shared.history.read(&sources, lag.at, self.head);
-                if came || !matches!(read(), Read::Gone) {
-                    sessions.make_hungry(session.slot);
-                } else {
-                    sessions.end(session.slot, Ending::TooSlow, behind);
+                match ending {
+                    Some(ending) if matches!(read(), Read::Gone) => sessions.end(session.slot, ending, behind),
+                    _ => {
+                        sessions.make_hungry(session.slot);
+                    }
                 }
             }
         }

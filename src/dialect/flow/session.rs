@@ -38,6 +38,7 @@ enum Code {
     InvalidResume,
     RegistrationTimeout,
     TooSlow,
+    Unreadable,
     Unauthorized,
 }
 
@@ -58,16 +59,27 @@ enum Message<'a> {
     },
 }
 
-/// How a client goes on where it was, in one word.
+/// How a client goes on where it was.
 #[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum WentOn<'a> {
+struct WentOn<'a> {
     /// Nothing is missing.
-    Resumed { ledgers: u64, events_before_filter: u64 },
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resumed: Option<Missed>,
     /// These are gone; the oldest that is kept comes first.
-    Gap(OneOrMore<Gap<'a>>),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<OneOrMore<Gap<'a>>>,
     /// It was on a chain that counts no more.
-    Reorg(OneOrMore<Reorg<'a>>),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reorg: Option<OneOrMore<Reorg<'a>>>,
+    /// Networks that it named no place of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    from_head: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Missed {
+    ledgers: u64,
+    events_before_filter: u64,
 }
 
 /// Of one network an object, of several a list.
@@ -102,23 +114,26 @@ impl<'a> WentOn<'a> {
         };
         let reorg =
             |parted: &'a Parted| Reorg { network: &parted.network, last_common_ledger: parted.last_common_ledger };
-        match resumed {
-            Resumed { lost, .. } if !lost.is_empty() => WentOn::Gap(one_or_more(lost.iter().map(gap))),
-            Resumed { parted, .. } if !parted.is_empty() => WentOn::Reorg(one_or_more(parted.iter().map(reorg))),
-            Resumed { ledgers, events, .. } => WentOn::Resumed { ledgers: *ledgers, events_before_filter: *events },
+        let Resumed { ledgers, events, lost, parted, from_head } = resumed;
+        let missed = || Missed { ledgers: *ledgers, events_before_filter: *events };
+        WentOn {
+            resumed: (lost.is_empty() && parted.is_empty()).then(missed),
+            gap: one_or_more(lost.iter().map(gap)),
+            reorg: one_or_more(parted.iter().map(reorg)),
+            from_head: from_head.iter().map(AsRef::as_ref).collect(),
         }
     }
 }
 
-fn one_or_more<T>(all: impl Iterator<Item = T>) -> OneOrMore<T> {
+/// `None` of nothing.
+fn one_or_more<T>(all: impl Iterator<Item = T>) -> Option<OneOrMore<T>> {
     let mut all: Vec<T> = all.collect();
-    match all.pop() {
-        Some(only) if all.is_empty() => OneOrMore::One(only),
-        last => {
-            all.extend(last);
-            OneOrMore::More(all)
-        }
+    let last = all.pop()?;
+    if all.is_empty() {
+        return Some(OneOrMore::One(last));
     }
+    all.push(last);
+    Some(OneOrMore::More(all))
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -207,6 +222,10 @@ impl Session {
                 self.leave(Code::TooSlow, message, codes.too_slow, "too slow", output);
             }
             Ending::Gap => self.close(codes.gap, "gap in the stream", output),
+            Ending::Unreadable => {
+                let message = "what is kept cannot be read now; connect again with your last cursor";
+                self.leave(Code::Unreadable, message, codes.gap, "unreadable", output);
+            }
             Ending::Dead => self.close(codes.dead, "no sign of life", output),
             Ending::TooManyMessages => {
                 let message = "too many messages in a second; send fewer";

@@ -167,6 +167,7 @@ impl Session {
             Ending::Shutdown => (codes.shutdown, "server is shutting down"),
             Ending::TooSlow => (codes.too_slow, "too slow"),
             Ending::Gap => (codes.gap, "gap in the stream"),
+            Ending::Unreadable => (codes.gap, "what is kept cannot be read now"),
             Ending::Dead => (codes.dead, "no sign of life"),
             Ending::TooManyMessages => (codes.limit, "too many messages"),
             Ending::Revoked => (codes.limit, "access revoked"),

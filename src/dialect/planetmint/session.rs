@@ -42,6 +42,7 @@ impl Dialect for Session {
                     Ending::Shutdown => (codes.shutdown, "server is shutting down"),
                     Ending::TooSlow => (codes.too_slow, "too slow; connect again"),
                     Ending::Gap => (codes.gap, "blocks are missing; connect again"),
+                    Ending::Unreadable => (codes.gap, "what is kept cannot be read now; connect again"),
                     Ending::Dead => (codes.dead, "no sign of life"),
                     Ending::TooManyMessages => (codes.limit, "too many messages"),
                     Ending::Revoked => (codes.limit, "access revoked"),

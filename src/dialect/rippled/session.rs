@@ -299,6 +299,7 @@ impl Session {
             Ending::Shutdown => output.close(codes.shutdown, "server is shutting down"),
             Ending::TooSlow => output.close(codes.too_slow, "Policy error: client is too slow."),
             Ending::Gap => output.close(codes.gap, "gap in the stream"),
+            Ending::Unreadable => output.close(codes.gap, "what is kept cannot be read now"),
             Ending::Dead => output.close(codes.dead, "no sign of life"),
             Ending::TooManyMessages => {
                 // On the control lane: a close waits for that one alone.

@@ -118,7 +118,7 @@ fn after_a_long_time_readers_are_told_which_ledgers_are_missing() {
     assert_eq!(check(&life), missing);
     wait("it is counted", || life.journal.health().lost > to - from);
     // What is looked for in the hole is found before it.
-    let found = life.find(0, Find::Ledger { index: from + 3, hash: None });
+    let found = life.find(0, Find::Ledger { index: from + 3, chain: Chain::Newest });
     let Found::At(before) = found else { panic!("{found:?}") };
     let BacklogRead::Entries(next) = life.read(&[0], before, 1) else { panic!() };
     assert_eq!(gap(&next[0]).map(|(first, _)| first), Some(from));

@@ -100,7 +100,8 @@ fn it_is_read_in_bounded_steps_of_the_sources_asked_for() {
 fn ledgers_are_found() {
     let state = tempfile::tempdir().unwrap();
     let life = Life::begin(state.path());
-    let of = |index, hash: Option<u8>| Find::Ledger { index, hash: hash.map(|byte| [byte; 4]) };
+    let by = |index, chain| Find::Ledger { index, chain };
+    let of = |index, hash: Option<u8>| by(index, hash.map_or(Chain::Newest, |byte| Chain::Hash([byte; 4])));
     assert_eq!(life.find(0, Find::Oldest), Found::Ahead { newest_index: 0 });
     assert_eq!(life.find(0, of(7, None)), Found::Ahead { newest_index: 0 });
     life.post_all(101..=120);
@@ -139,10 +140,30 @@ fn ledgers_are_found() {
     (reset.epoch, reset.continuity) =
         (1, Some(Continuity { kind, from_ledger: 3, to_ledger: 121, reason: "reset".into() }));
     assert!(life.post(reset).is_some());
+    let check = || {
+        assert_eq!(life.find(0, of(118, Some(118))), Found::At(18));
+        assert_eq!(life.find(0, of(118, Some(118 ^ 0x80))), Found::At(23));
+        assert_eq!(life.find(0, of(3, Some(3))), Found::At(27));
+        assert_eq!(life.find(0, of(118, Some(9))), Found::Ahead { newest_index: 3 });
+        // It would be of what is gone of the first chain.
+        assert_eq!(life.find(0, of(3, Some(9))), Found::Gone { oldest_index: 101, oldest: 1 });
+        assert_eq!(life.find(0, of(118, None)), Found::Ahead { newest_index: 3 });
+        assert_eq!(life.find(0, Find::Oldest), Found::At(1));
+        assert_eq!(life.find(0, of(2, None)), Found::Gone { oldest_index: 3, oldest: 27 });
+        // As sources without hashes name them.
+        assert_eq!(life.find(0, by(110, Chain::Epoch(0))), Found::At(10));
+        assert_eq!(life.find(0, by(130, Chain::Epoch(0))), Found::At(26), "the client saw more of it");
+        assert_eq!(life.find(0, by(100, Chain::Epoch(0))), Found::Gone { oldest_index: 101, oldest: 1 });
+        assert_eq!(life.find(0, by(3, Chain::Epoch(1))), Found::At(27));
+        assert_eq!(life.find(0, by(3, Chain::Epoch(2))), Found::Ahead { newest_index: 3 });
+    };
+    check();
     life.settle();
-    assert_eq!(life.find(0, of(118, Some(118))), Found::Ahead { newest_index: 3 });
-    assert_eq!(life.find(0, Find::Oldest), Found::At(27));
-    assert_eq!(life.find(0, of(2, None)), Found::Gone { oldest_index: 3, oldest: 27 });
+    check();
+    // Who was on the chain before gets the rest of it, the break, and what came then.
+    let rest = life.walk(&[0], 24, 1);
+    let breaks: Vec<_> = rest.iter().map(|entry| (entry.sequence, gap(entry))).collect();
+    assert_eq!(breaks, [(25, None), (26, None), (27, Some((3, 121)))]);
 }
 
 #[test]
@@ -163,7 +184,7 @@ fn what_is_too_old_goes() {
     assert!(matches!(life.read(&[0], 289, 1), BacklogRead::End));
     assert_eq!(sequences(&life.walk(&[0], 290, 1)), (291..=300).collect::<Vec<_>>());
     assert_eq!(life.find(0, Find::Oldest), Found::At(291));
-    let of = |index| Find::Ledger { index, hash: None };
+    let of = |index| Find::Ledger { index, chain: Chain::Newest };
     assert_eq!(life.find(0, of(290)), Found::Gone { oldest_index: 291, oldest: 291 });
     wait("it is told", || life.journal.health().oldest.is_some());
     life.journal.close();
@@ -238,7 +259,7 @@ fn another_network_or_other_settings_are_another_row() {
     assert_eq!(life.history.sizes()[0].0, 1);
     assert_eq!(life.journal.gone_through(0), 15);
     assert_eq!(life.journal.checkpoint(0, "other").unwrap().map(|it| it.ledger), Some(3));
-    assert_eq!(life.find(0, Find::Ledger { index: 3, hash: None }), Found::At(16));
+    assert_eq!(life.find(0, Find::Ledger { index: 3, chain: Chain::Newest }), Found::At(16));
 }
 
 #[test]

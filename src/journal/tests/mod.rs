@@ -10,7 +10,7 @@ use super::{Journal, SourceKey};
 use crate::broker::testing::batch;
 use crate::broker::{Backlog, BacklogRead, Find, Found, History, StreamEntry};
 use crate::config;
-use crate::event::{Hash, LedgerBatch, Native, SourceNumber};
+use crate::event::{Chain, Hash, LedgerBatch, Native, SourceNumber};
 use crate::source::planetmint::native::Block;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -192,7 +192,7 @@ impl Metrics {
         self.closed.get_or_create(&[label("dialect", dialect), ("code", code_label), label("reason", reason)]).inc();
         let ended_by = |endings: &[Ending]| endings.iter().any(|ending| ending.name() == reason);
         let level = match by_us {
-            true if ended_by(&[Ending::TooSlow]) || reason == OUTBOX_TOTAL => log::Level::Warn,
+            true if ended_by(&[Ending::TooSlow, Ending::Unreadable]) || reason == OUTBOX_TOTAL => log::Level::Warn,
             true if ended_by(&[Ending::Shutdown, Ending::Gap, Ending::Dead, Ending::Revoked]) => log::Level::Info,
             // What a client brings about by what it sends, anybody can a thousand times in a second.
             _ => log::Level::Debug,

@@ -160,6 +160,7 @@ impl Session {
             Ending::Shutdown => (codes.shutdown, "server is shutting down"),
             Ending::TooSlow => (codes.too_slow, "too slow; connect again"),
             Ending::Gap => (codes.gap, "transfers are missing; connect again"),
+            Ending::Unreadable => (codes.gap, "what is kept cannot be read now; connect again"),
             Ending::Dead => (codes.dead, "no sign of life"),
             Ending::TooManyMessages => {
                 // On the control lane: a close waits for that one alone.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{AssetKeys, Body, CursorEntry, Event, Place};
+use crate::event::{AssetKeys, Body, Chain, CursorEntry, Event, Place};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -59,7 +59,7 @@ fn numbers_are_taken_by_their_digits() {
 fn where_to_go_on() {
     let cursor = |network: &str, ledger| {
         let place = Place::START;
-        Cursor { entries: vec![CursorEntry { network: network.into(), ledger, place, hash: None }] }
+        Cursor { entries: vec![CursorEntry { network: network.into(), ledger, place, chain: Chain::Newest }] }
     };
     let mark = |fields: Value| {
         let mut message = json!({"type": "register"});

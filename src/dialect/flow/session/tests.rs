@@ -7,6 +7,7 @@ use crate::config::units::Time;
 use crate::dialect::flow::{Config, FlowMount};
 use crate::dialect::{Applied, MountContext};
 use proptest::prelude::*;
+use serde_json::json;
 
 fn session() -> Session {
     let config = Config { max_queue_size: 7, registration_timeout: Time::secs(3), ..Config::default() };
@@ -66,6 +67,35 @@ fn the_first_change_begins_in_the_queue() {
     assert!(!answer(0).contains("dropped"));
 }
 
+/// Of several networks each may have gone on in another way.
+#[test]
+fn everything_is_told_of_how_a_client_goes_on() {
+    let told = |resumed: Resumed| -> serde_json::Value {
+        let Some(Action::Subscribe(change)) = handle(&mut session(), Input::Text(r#"{"type":"register"}"#)).pop()
+        else {
+            panic!()
+        };
+        let frame = (change.answer)(&Applied { resumed: Some(resumed), ..Applied::default() }).unwrap();
+        let mut told: serde_json::Value = serde_json::from_slice(&frame[frame.len().min(4)..]).unwrap();
+        for field in ["type", "message", "filters"] {
+            told.as_object_mut().unwrap().remove(field).unwrap();
+        }
+        told
+    };
+    let lost = vec![Lost { network: "a".into(), from_ledger: 3, to_ledger: 5 }];
+    let parted = vec![Parted { network: "b".into(), last_common_ledger: 8 }];
+    let gap = json!({ "network": "a", "from_ledger": 3, "to_ledger": 5, "oldest_ledger": 6 });
+    let reorg = json!({ "network": "b", "last_common_ledger": 8 });
+    let resumed = json!({ "ledgers": 2, "events_before_filter": 9 });
+    let all = Resumed { ledgers: 2, events: 9, lost, parted, from_head: vec!["c".into()] };
+    let of = |resumed: &Resumed| resumed.clone();
+    assert_eq!(told(of(&all)), json!({ "gap": gap, "reorg": reorg, "from_head": ["c"] }));
+    assert_eq!(told(Resumed { parted: Vec::new(), ..of(&all) }), json!({ "gap": gap, "from_head": ["c"] }));
+    let whole = Resumed { lost: Vec::new(), parted: Vec::new(), ..all };
+    assert_eq!(told(of(&whole)), json!({ "resumed": resumed, "from_head": ["c"] }));
+    assert_eq!(told(Resumed { from_head: Vec::new(), ..whole }), json!({ "resumed": resumed }));
+}
+
 #[test]
 fn filters_that_can_match_nothing_are_no_clause() {
     let register = r#"{"type":"register","filters":{"types":["unheard_of"]}}"#;
@@ -85,9 +115,14 @@ fn nothing_after_the_close() {
 /// A last word must not stand behind data that a client does not read.
 #[test]
 fn last_words_overtake_waiting_data() {
-    for input in [Input::Alarm, Input::Ending(Ending::TooSlow), Input::Ending(Ending::TooManyMessages)] {
+    for input in [
+        Input::Alarm,
+        Input::Ending(Ending::TooSlow),
+        Input::Ending(Ending::Unreadable),
+        Input::Ending(Ending::TooManyMessages),
+    ] {
         let actions = handle(&mut session(), input);
-        assert!(matches!(actions[..], [Action::Send(Lane::Control, _), Action::Close { code: 1008, .. }]));
+        assert!(matches!(actions[..], [Action::Send(Lane::Control, _), Action::Close { code: 1008 | 1012, .. }]));
     }
 }
 
