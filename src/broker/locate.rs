@@ -4,6 +4,9 @@
 //! A place found here does not move: the stream is only appended to.
 
 mod ask;
+mod end;
+
+pub use end::{Replayed, judge_end};
 
 use super::StreamEntry;
 use super::backlog::{Backlog, Find, Found};
@@ -51,6 +54,8 @@ pub struct Located {
     pub ledger: Option<Arc<StreamEntry>>,
     /// The client wants no more than what begins there: a break before it is none for it.
     pub anew: bool,
+    /// How it is fed from there, if not as any that comes back.
+    pub replay: Option<Arc<Replayed>>,
 }
 
 impl Located {
@@ -113,6 +118,8 @@ fn wanted(history: &History, sources: &[SourceNumber], mark: &Mark) -> Result<Ve
             return Ok(vec![Wanted { source: *source, network, index: *index, chain: Chain::Newest, after: None }]);
         }
         (Mark::Ledger(_), _) => return Err(ResumeError::SeveralSources),
+        // It is asked for elsewhere.
+        (Mark::Oldest, _) => return Ok(Vec::new()),
         (Mark::After(cursor), _) => &cursor.entries,
     };
     let mut all = Vec::new();

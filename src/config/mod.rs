@@ -282,6 +282,9 @@ pub struct Mount {
     /// Whether clients may say in their handshake where they go on.
     #[serde(default)]
     pub resume: bool,
+    /// Whether they may say how fast and until where, too.
+    #[serde(default)]
+    pub replay: bool,
 }
 
 /// Where ledgers are kept beside the streams.

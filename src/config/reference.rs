@@ -166,6 +166,15 @@ impl Show for Mount {
                 ],
                 self.resume.show(),
             ),
+            entry(
+                "replay",
+                &[
+                    " Whether a client that begins in the past may say how fast it is fed and until where: `&speed=10x&until=` and",
+                    " `ledger:` and a number, or a cursor, behind `?resume=`, which this allows as well, or by its protocol's own",
+                    " means. Default false: a slow replay stays behind for as long as it likes, and reads from the journal.",
+                ],
+                self.replay.show(),
+            ),
             entry("config", &[], config),
         ])
     }
@@ -224,6 +233,7 @@ pub fn example() -> Config {
         allowed_origins: Vec::new(),
         tokens_file: None,
         resume: false,
+        replay: false,
     };
     Config {
         sources: Sources(vec![("stellar-main".to_owned(), SourceConfig { ledger: LedgerConfig::StellarRpc(source) })]),

@@ -71,7 +71,7 @@ pub(super) async fn exactly(
 }
 
 /// The first ledger after a sequence, before it what stands for those that could not be kept; nothing: it was given up.
-async fn first_after(
+pub(super) async fn first_after(
     backlog: &Arc<dyn Backlog>,
     source: SourceNumber,
     sequence: u64,
