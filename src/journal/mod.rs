@@ -37,6 +37,7 @@ mod hole;
 mod open;
 mod prune;
 mod queue;
+mod raw;
 mod reader;
 mod salvage;
 mod store;

@@ -8,7 +8,8 @@
 use super::aside::{BESIDE, move_aside, with_end};
 use super::hole::Hole;
 use super::open::{Opened, Renewed};
-use super::store::{RawRow, Store, StoreError, Stream};
+use super::raw::RawRow;
+use super::store::{Store, StoreError, Stream};
 use super::{Positions, Shared};
 use crate::event::{Continuity, ContinuityKind, SourceNumber};
 use std::fs;

@@ -9,8 +9,7 @@ use super::hole::Hole;
 use crate::broker::StreamEntry;
 use crate::event::{Continuity, ContinuityKind, Hash, SourceNumber};
 use rusqlite::config::DbConfig;
-use rusqlite::types::Value;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params, params_from_iter};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -30,9 +29,9 @@ const LOG_PAGES: u32 = 1000;
 const BUSY: Duration = Duration::from_secs(5);
 
 /// Columns of `ledgers`.
-const COLUMNS: usize = 12;
+pub(super) const COLUMNS: usize = 12;
 /// A row. `OR REPLACE`: a transaction may have been done though it was said to have failed.
-const INSERT: &str = "INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+pub(super) const INSERT: &str = "INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 const TABLES: &str = "
     CREATE TABLE streams (
@@ -154,32 +153,6 @@ pub struct KeptRow {
     pub form: Vec<u8>,
 }
 
-/// All of a row, as it is.
-pub struct RawRow {
-    /// Its sequence.
-    pub sequence: u64,
-    /// The number of its stream.
-    pub stream: i64,
-    /// Resets of the network.
-    pub epoch: u32,
-    /// Its index.
-    pub ledger: u64,
-    /// Events of the stream before it.
-    pub first_event: u64,
-    /// When it was posted, Unix milliseconds.
-    pub posted_at: i64,
-    /// A break before it: its kind, first and last ledger.
-    pub broken: Option<(String, u64, u64)>,
-    columns: Vec<Value>,
-}
-
-impl RawRow {
-    /// About how long it is.
-    pub fn bytes(&self) -> usize {
-        self.columns.iter().map(|column| if let Value::Blob(blob) = column { blob.len() } else { 8 }).sum()
-    }
-}
-
 /// The open file.
 pub struct Store {
     pub(super) connection: Connection,
@@ -192,14 +165,15 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     path.metadata().ok().map(|file| (file.dev(), file.ino()))
 }
 
-fn broken(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<(String, u64, u64)>> {
+/// A break before a ledger, in the three columns from this one on.
+pub(super) fn broken(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<(String, u64, u64)>> {
     Ok(match row.get::<_, Option<String>>(at)? {
         Some(kind) => Some((kind, number(row, at + 1)?, number(row, at + 2)?)),
         None => None,
     })
 }
 
-fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     row.get(at).map(i64::cast_unsigned)
 }
 
@@ -468,49 +442,6 @@ impl Store {
             })
         });
         Ok(row.optional()?)
-    }
-
-    /// All of the row of a sequence.
-    pub fn raw(&self, sequence: u64) -> Result<Option<RawRow>, StoreError> {
-        let mut query = self.connection.prepare_cached("SELECT * FROM ledgers WHERE sequence = ?")?;
-        let row = query.query_row([sequence.cast_signed()], |row| {
-            Ok(RawRow {
-                sequence: number(row, 0)?,
-                stream: row.get(1)?,
-                epoch: row.get(2)?,
-                ledger: number(row, 3)?,
-                first_event: number(row, 5)?,
-                posted_at: row.get(7)?,
-                broken: broken(row, 8)?,
-                columns: (0..COLUMNS).map(|at| row.get(at)).collect::<Result<_, _>>()?,
-            })
-        });
-        Ok(row.optional()?)
-    }
-
-    /// Writes rows of another file, all or none.
-    pub fn copy(&mut self, rows: &[RawRow]) -> Result<(), StoreError> {
-        let transaction = self.connection.transaction()?;
-        for row in rows {
-            transaction.prepare_cached(INSERT)?.execute(params_from_iter(&row.columns))?;
-        }
-        transaction.commit()?;
-        Ok(())
-    }
-
-    /// Closes it, with nothing left beside it.
-    pub fn finish(self) -> Result<(), StoreError> {
-        let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
-        if busy != 0 {
-            return Err(StoreError::InUse("somebody else reads the copy of the journal".into()));
-        }
-        self.connection.close().map_err(|(_, error)| error.into())
-    }
-
-    /// When the newest row was posted, Unix milliseconds.
-    pub fn newest_posted(&self) -> Result<Option<i64>, StoreError> {
-        let newest = "SELECT posted_at FROM ledgers ORDER BY sequence DESC LIMIT 1";
-        Ok(self.connection.query_row(newest, [], |row| row.get(0)).optional()?)
     }
 
     /// The newest ledger of an index: its sequence and its hash.

@@ -51,6 +51,10 @@ async fn at_the_tip_nobody_waits_for_a_slow_disk() {
     assert_eq!(journal.health().error, None, "it works");
     assert!(journal.room().is_some(), "who catches up would wait");
     mark(state.path(), "slow", None);
+    drop(broker);
+    while Arc::strong_count(&journal) > 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let life = Life { journal: Arc::into_inner(journal).unwrap_or_else(|| panic!("somebody has it")), history };
     life.settle();
     let all = life.walk(&[0], 0, 4 * MIB);

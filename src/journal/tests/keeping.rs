@@ -81,7 +81,7 @@ fn frames_of_what_was_read_count_in_what_is_kept_for_the_next() {
             crate::event::KindSet::ALL
         }
         fn event(&self, _: &LedgerBatch, _: usize, frames: &mut crate::dialect::frame::Frames) {
-            frames.text(|text| text.extend([b'x'; 1 << 20]));
+            frames.text(|text| text.resize(text.len() + (1 << 20), b'x'));
         }
         fn continuity(&self, _: &LedgerBatch, _: &Continuity, _: &mut crate::dialect::frame::Frames) {}
     }

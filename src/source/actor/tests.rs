@@ -246,8 +246,7 @@ async fn only_who_catches_up_waits_for_the_disk() {
     fill(1);
     *setup.state.borrow_mut() = None;
     let source = setup.start_with(Some(kept.clone()));
-    until("it is opened", || source.status.snapshot().state != State::Starting).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
     assert!(kept.journal.room().is_some() && setup.ledgers().is_empty(), "{:?}", setup.ledgers());
     std::fs::remove_file(&slow).unwrap();
     setup.until_ledger(119).await;
