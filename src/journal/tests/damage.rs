@@ -156,6 +156,9 @@ fn a_damaged_page_costs_the_ledgers_in_it_alone() {
     assert!(holes > 0);
 }
 
+/// Where a break stands, its kind and its ledgers.
+type Told = (u64, ContinuityKind, u64, u64);
+
 #[test]
 fn what_is_missing_is_told_by_source_and_breaks_are_not_lost() {
     let state = tempfile::tempdir().unwrap();
@@ -183,7 +186,7 @@ fn what_is_missing_is_told_by_source_and_breaks_are_not_lost() {
     drop(life);
     let file = state.path().join("journal.db");
     let kept = std::fs::read(&file).unwrap();
-    let cases: [(&str, &[(u64, ContinuityKind, u64, u64)], &[(u64, ContinuityKind, u64, u64)], u64); 7] = [
+    let cases: [(&str, &[Told], &[Told], u64); 7] = [
         // Of both, in the middle; each has a place of its own.
         ("5, 6, 7, 8", &[(7, ContinuityKind::Gap, 3, 4)], &[(8, ContinuityKind::Gap, 3, 4)], 0),
         // What was replaced is not missed; what comes before it is.
@@ -204,6 +207,11 @@ fn what_is_missing_is_told_by_source_and_breaks_are_not_lost() {
         let life = Life::with(state.path(), config::Journal::default(), 1, "all");
         *lock(&life.journal.shared.damaged) = Some("the test says so".into());
         wait("it was looked at", || life.journal.shared.generation.load(std::sync::atomic::Ordering::Acquire) > 0);
+        // A hole is told with what comes after it.
+        let mut next = hashed(0, 3, 2, 0);
+        next.epoch = 1;
+        assert_eq!(life.post(next), Some(26), "{gone}");
+        life.settle();
         for (source, expected) in [(0, of_first), (1, of_second)] {
             let after = life.journal.gone_through(source);
             assert!(after == through || source == 1, "{gone}: {after}");
