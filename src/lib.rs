@@ -72,8 +72,8 @@
 //!   then costs one entry and not one for each kind.
 //! * TLS is spoken in front of the HTTP stack and not inside of it (actix-tls): so a connection is counted and
 //!   limited before its handshake, and nobody's silent handshakes stop the listeners of a thread.
-//! * The journal's queue gives up ledgers when the disk fails for long, and readers are told which: a source waits for a
-//!   slow disk, but nobody for a broken one.
+//! * The journal's queue gives up ledgers when the disk fails or is too slow for long, and readers are told which: a
+//!   source that is catching up waits for a slow disk, nobody at the tip does, and nobody for a broken one.
 //! * A consumer has one connection to its database, so there is no pool (deadpool); TLS to it is a page over the
 //!   tokio-rustls that is here anyway ([`consumer::postgres`]).
 //! * Until its WebSocket is open, a connection's stream is wrapped (`server::arriving`): the HTTP stack has a

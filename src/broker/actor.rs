@@ -8,7 +8,7 @@ use crate::event::{EventKind, SourceNumber};
 use crate::journal::Journal;
 use crate::server::metrics::Metrics;
 use crate::source::monotonic_nanos;
-use actix::{Actor, Addr, Context, Handler, Message, Response};
+use actix::{Actor, Addr, Context, Handler, Message};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -165,25 +165,23 @@ impl Actor for Broker {
 }
 
 impl Handler<Append> for Broker {
-    type Result = Response<()>;
+    type Result = ();
 
-    fn handle(&mut self, append: Append, _: &mut Self::Context) -> Response<()> {
+    fn handle(&mut self, append: Append, _: &mut Self::Context) {
         let Append { batch, posted, counters } = append;
         let (source, ledger) = (batch.source, batch.ledger.index);
         let Some(entry) = self.history.append(batch, posted) else {
             log::debug!(source, ledger; "ledger is in history already, dropped");
-            return Response::reply(());
+            return;
         };
         self.head = entry.sequence;
         self.advance();
         self.heads.send_replace(self.head);
         self.count(&entry);
-        // The disk after the clients, and its slowness to the source, never to them.
-        let room = self.journal.as_ref().and_then(|journal| {
+        // The disk after the clients, who never wait for it.
+        if let Some(journal) = &self.journal {
             journal.append(entry, counters);
-            journal.room()
-        });
-        room.map_or_else(|| Response::reply(()), Response::fut)
+        }
     }
 }
 

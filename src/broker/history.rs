@@ -266,12 +266,17 @@ impl History {
         }
     }
 
-    /// A ledger that is not in the rows, with room for what is rendered of it. Its frames count in no budget, so
-    /// whoever holds it bounds how many there are.
+    /// A ledger that is not in the rows, with room for what is rendered of it. Its frames count in no source's budget, so
+    /// whoever holds it bounds how many there are ([`History::rendered_elsewhere`]).
     pub fn entry_of(&self, kept: Kept) -> Arc<StreamEntry> {
         let Kept { batch, sequence, first_event, posted } = kept;
         let rendered = self.rendered_elsewhere.clone();
         Arc::new(StreamEntry::new(batch, sequence, first_event, posted, self.renderings, rendered))
+    }
+
+    /// Bytes of the frames of all entries that are not in the rows and that somebody holds.
+    pub fn rendered_elsewhere(&self) -> usize {
+        self.rendered_elsewhere.load(Ordering::Relaxed)
     }
 
     /// From now on transactions of this source can be looked up by their hash: 16 bytes for each.

@@ -55,8 +55,8 @@ use crate::event::LedgerBatch;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-/// A source hands over the next ledger. The answer means that the broker has taken it, and that the journal is not
-/// too far behind; a source keeps at most [`MAX_UNTAKEN`] unanswered.
+/// A source hands over the next ledger. The answer means that the broker has taken it; a source keeps at most
+/// [`MAX_UNTAKEN`] unanswered.
 #[derive(Debug, actix::Message)]
 #[rtype(result = "()")]
 pub struct Append {

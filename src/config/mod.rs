@@ -196,10 +196,12 @@ settings! {
         /// Whether ledgers are kept; without `state_dir` none are. Default true: a restart is then no hole for clients
         /// that come back. With false `state_dir` has checkpoints and counters only.
         pub enabled: bool = true,
-        /// Ledgers are given up at this age. Default 1d: a client is back by tomorrow.
+        /// Ledgers are given up at this age. Time in which the server is off counts as an hour at most, and a clock that
+        /// is set is followed slowly, so that neither empties the journal. Default 1d: a client is back by tomorrow.
         pub max_age: Time = Time::days(1),
-        /// Disk space, beyond which the oldest ledgers are given up, of whichever source. Default 10GiB: days of most
-        /// networks, and on a small machine's disk still a part.
+        /// Disk space, beyond which the oldest ledgers are given up, of whichever source. A damaged file that was moved
+        /// aside counts as well, and goes before any ledger; while it is copied there are two for that time. Default
+        /// 10GiB: days of most networks, and on a small machine's disk still a part.
         pub max_bytes: Size = Size::mib(10 << 10),
     }
 }

@@ -60,6 +60,11 @@ impl Hole {
         }
     }
 
+    /// How many ledgers are missing.
+    pub fn ledgers(&self) -> u64 {
+        self.continuity.to_ledger.saturating_sub(self.continuity.from_ledger) + 1
+    }
+
     /// Makes it reach over `next` as well, if that comes right after it and is of the same kind.
     pub fn join(&mut self, next: &Hole) -> bool {
         let follows = self.source == next.source

@@ -12,11 +12,14 @@
 //! * a ledger, the position of its source and its counters become durable in one transaction: after `kill -9` a ledger
 //!   is there with its checkpoint or not at all, and what is not there is polled again and gets the same ids;
 //! * the broker's sequence goes on over restarts, so a row's place in the stream is for ever;
-//! * nobody but a source ever waits for the disk, and a source only while the disk works: when it fails or hangs the
-//!   stream goes on, the queue gives up its oldest ledgers beyond [`MOST_WAITING`], and what was given up is told to
-//!   readers, ledger by ledger, where it would stand;
-//! * what is damaged on the disk is said to be, and never given;
-//! * rows go after `max_age`, or when the rows take more than `max_bytes`, oldest first, some at a time.
+//! * nobody but a source that is catching up ever waits for the disk, and that one only while the disk works. At the tip
+//!   the stream goes on whatever the disk does: the queue gives up its oldest ledgers beyond [`MOST_WAITING`] (twice as
+//!   much while the disk is merely slow), and what was given up is told to readers, ledger by ledger, where it would
+//!   stand;
+//! * what is damaged on the disk is said to be, and never given; what else can be read of a damaged file is copied into
+//!   another (`salvage`);
+//! * rows go after `max_age`, or when the rows take more than `max_bytes`, oldest first, some at a time. A clock that
+//!   jumps makes nothing old (`clock`).
 //!
 //! Why SQLite and not redb: the two alone, in a release build on 2 cores with rows of 12 KB that do not compress, for
 //! ledgers of 100 events; pages of 8 KiB. SQLite wrote 2,300 to 6,100 ledgers a second with a commit for each and
@@ -26,13 +29,17 @@
 //! `WAL` with `synchronous = NORMAL`: a killed process loses nothing, a machine that loses power the last moments,
 //! together with their checkpoints. `cargo bench --bench journal` measures the whole.
 
+mod aside;
 mod checkpoint;
+mod clock;
 mod form;
 mod hole;
 mod open;
 mod prune;
 mod queue;
+mod raw;
 mod reader;
+mod salvage;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -58,10 +65,13 @@ use std::thread::JoinHandle;
 use std::time::SystemTime;
 use store::{Store, StoreError, Stream};
 
-/// Weight of the ledgers that may wait for the disk, while it works, before their sources are slowed.
+/// Weight of the ledgers that may wait for the disk, while it works, before sources that catch up are slowed.
 pub const SLOW_FROM: usize = 32 << 20;
 /// Weight of the ledgers that wait for a disk that does not work: some minutes of busy networks.
 pub const MOST_WAITING: usize = 64 << 20;
+/// The same for one that works, but slower than the network: more, since sources that catch up may have posted a few
+/// large ledgers beyond [`SLOW_FROM`].
+pub const MOST_SLOW: usize = 2 * MOST_WAITING;
 
 /// Questions that may wait. Each session has one at most, and those that are lagging ask in turn.
 const MOST_QUESTIONS: usize = 16 << 10;
@@ -180,7 +190,8 @@ impl Journal {
         self.shared.queue.push(entry, counters);
     }
 
-    /// Waits until the disk is not too far behind; `None`: it is not, or it does not work and nobody shall wait.
+    /// Waits until the disk is not too far behind; `None`: it is not, or it does not work and nobody shall wait. Only for
+    /// who is catching up.
     pub fn room(&self) -> Option<impl Future<Output = ()> + 'static> {
         let shared = self.shared.clone();
         let is_full = shared.queue.is_full();

@@ -1,7 +1,10 @@
 //! Opens the journal, whatever state its file is in.
 
+use super::aside::move_aside;
+use super::hole::Hole;
 use super::prune::unix_millis;
 use super::queue::Queue;
+use super::salvage;
 use super::store::{Store, StoreError, Stream};
 use super::{Journal, JournalHealth, MOST_QUESTIONS, Positions, Shared, SourceState, Unstarted, form::Unpacker};
 use crate::broker::{Kept, Past};
@@ -9,7 +12,6 @@ use crate::config;
 use crate::event::SourceNumber;
 use crate::source::short_digest;
 use std::fs::{self, File, TryLockError};
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
@@ -57,7 +59,10 @@ pub(super) fn open(directory: &Path, keep: config::Journal, sources: Vec<SourceK
         Err(_) => None,
     };
     let opened = match made {
-        Ok(()) => open_or_renew(&path, &[]),
+        Ok(()) => {
+            salvage::recover(&path);
+            open_or_renew(&path, &[])
+        }
         Err(error) => Err(StoreError::Damaged(format!("the folder cannot be made: {error}"))),
     };
     let (store, streams, error) = match opened {
@@ -90,12 +95,15 @@ pub(super) fn open(directory: &Path, keep: config::Journal, sources: Vec<SourceK
         source.gone_through.store(others.fold(gone, u64::max), std::sync::atomic::Ordering::Release);
         positions.current.push(current);
     }
+    let mut damaged = None;
     if let Some(store) = &store {
         let numbers = 0..sources.len() as SourceNumber;
         let current: Vec<(SourceNumber, &Stream)> =
             numbers.filter_map(|source| Some((source, positions.current(source)?))).collect();
         positions.holes = store.holes(&current).unwrap_or_else(|error| {
             log::error!(file:% = path.display(); "what the journal lacks cannot be read: {error}");
+            // Nobody reads before that was looked at.
+            damaged = error.is_damage().then(|| error.to_string());
             Vec::new()
         });
     }
@@ -110,7 +118,7 @@ pub(super) fn open(directory: &Path, keep: config::Journal, sources: Vec<SourceK
         positions: Mutex::new(positions),
         generation: AtomicU64::new(0),
         reading: Mutex::default(),
-        damaged: Default::default(),
+        damaged: Mutex::new(damaged),
         health: Mutex::new(JournalHealth { error, ..JournalHealth::default() }),
         held: Mutex::new(held),
     };
@@ -134,11 +142,21 @@ pub(super) fn hold(directory: &Path) -> Result<Option<File>, OpenError> {
     }
 }
 
-/// An open file, where the streams in it stand, and whether it was begun anew since the one there was damaged.
+/// An open file, and where the streams in it stand.
 pub(super) struct Opened {
     pub store: Store,
     pub streams: Vec<Stream>,
-    pub renewed: bool,
+    /// If it is another than before.
+    pub renewed: Option<Renewed>,
+}
+
+/// What another file has that took the place of a damaged one.
+#[derive(Default)]
+pub(super) struct Renewed {
+    /// All its holes.
+    pub holes: Vec<Hole>,
+    /// Ledgers in those that are new.
+    pub lost: u64,
 }
 
 /// Opens the file; one that is damaged is moved aside, said, and another begun. Where the sources stand is saved, as it
@@ -147,7 +165,7 @@ pub(super) fn open_or_renew(path: &Path, known: &[Stream]) -> Result<Opened, Sto
     let open = || -> Result<Opened, StoreError> {
         let store = Store::open(path)?;
         let streams = store.streams()?;
-        Ok(Opened { store, streams, renewed: false })
+        Ok(Opened { store, streams, renewed: None })
     };
     let damage: StoreError = match open() {
         Err(error) if error.is_damage() => error,
@@ -170,30 +188,7 @@ pub(super) fn renew(path: &Path, known: &[Stream], damage: &StoreError) -> Resul
     move_aside(path, damage, streams.len());
     let mut store = Store::open(path)?;
     store.commit(&[], &streams, &[])?;
-    Ok(Opened { store, streams, renewed: true })
-}
-
-/// Moves a damaged file and what belongs to it out of the way.
-fn move_aside(path: &Path, damage: &StoreError, saved: usize) {
-    let seconds = unix_millis(SystemTime::now()) / 1000;
-    let aside = |of: &str, to: &str| -> io::Result<PathBuf> {
-        let name = |end: &str| PathBuf::from(format!("{}{end}", path.display()));
-        fs::rename(name(of), name(to)).map(|()| name(to))
-    };
-    let moved = aside("", &format!(".damaged-{seconds}"));
-    for end in ["-wal", "-shm"] {
-        // Not always there.
-        let _ = aside(end, &format!(".damaged-{seconds}{end}"));
-    }
-    let file = path.display();
-    match moved {
-        Ok(to) => log::error!(file:%, moved_to:% = to.display(), positions_saved = saved;
-            "the journal is damaged ({damage}); it was moved aside and begun anew: ledgers before now are not kept any \
-             more, and a source whose position was not saved begins at its `start_ledger`; check the disk"),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => log::error!(file:%, positions_saved = saved;
-            "the journal is begun anew ({damage}): ledgers before now are not kept any more"),
-        Err(error) => log::error!(file:%; "the journal is damaged ({damage}) and cannot be moved aside: {error}"),
-    }
+    Ok(Opened { store, streams, renewed: Some(Renewed::default()) })
 }
 
 /// Where the sources stand in a file that cannot be written.

@@ -4,7 +4,7 @@
 //! store at every moment.
 
 use super::hole::Hole;
-use super::{MOST_WAITING, SLOW_FROM, lock};
+use super::{MOST_SLOW, MOST_WAITING, SLOW_FROM, lock};
 use crate::broker::StreamEntry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -44,6 +44,8 @@ struct Inner {
     /// How many from the front are being written, and since when.
     writing: Option<(usize, Instant)>,
     failing: bool,
+    /// A damaged file is being copied: nothing is written meanwhile, and who catches up shall wait.
+    salvaging: bool,
     closing: bool,
 }
 
@@ -62,13 +64,17 @@ impl Inner {
         !self.failing && self.writing.is_none_or(|(_, since)| since.elapsed() < HANGS)
     }
 
-    /// Gives up the oldest that are not being written.
+    /// Gives up the oldest that are not being written, where there are too many.
     fn shed(&mut self) {
         let from = self.writing.map_or(0, |(count, _)| count);
-        while self.weight > MOST_WAITING && self.waiting.len() > from + 1 {
+        let (most, why) = match self.works() {
+            true => (MOST_SLOW, "the disk was too slow"),
+            false => (MOST_WAITING, "the disk took nothing"),
+        };
+        while self.weight > most && self.waiting.len() > from + 1 {
             let Some(given_up) = self.waiting.remove(from) else { break };
             self.weight -= given_up.entry.batch.weight();
-            let hole = Hole::of(&given_up.entry, "the disk took nothing");
+            let hole = Hole::of(&given_up.entry, why);
             let last = self.lost.iter_mut().rev().find(|last| last.source == hole.source);
             if !last.is_some_and(|last| last.join(&hole)) {
                 self.lost.push(hole);
@@ -83,9 +89,7 @@ impl Queue {
         let mut inner = lock(&self.inner);
         inner.weight += entry.batch.weight();
         inner.waiting.push_back(Waiting { entry, counters });
-        if !inner.works() {
-            inner.shed();
-        }
+        inner.shed();
         drop(inner);
         self.filled.notify_one();
     }
@@ -143,6 +147,12 @@ impl Queue {
         self.emptied.notify_waiters();
     }
 
+    /// Whether a damaged file is being copied.
+    pub fn set_salvaging(&self, salvaging: bool) {
+        lock(&self.inner).salvaging = salvaging;
+        self.emptied.notify_waiters();
+    }
+
     /// No more comes.
     pub fn close(&self) {
         lock(&self.inner).closing = true;
@@ -155,16 +165,23 @@ impl Queue {
         lock(&self.inner).closing
     }
 
-    /// Whether sources shall wait.
+    /// Whether sources that catch up shall wait.
     pub fn is_full(&self) -> bool {
         let inner = lock(&self.inner);
-        inner.weight > SLOW_FROM && inner.works() && !inner.closing
+        let is_awaited = inner.weight > SLOW_FROM && inner.works() || inner.weight > SLOW_FROM / 2 && inner.salvaging;
+        is_awaited && !inner.closing
     }
 
     /// Whether nothing waits, or waiting is of no use.
     pub fn is_settled(&self) -> bool {
         let inner = lock(&self.inner);
         inner.waiting.is_empty() || !inner.works()
+    }
+
+    /// Whether something is being written.
+    #[cfg(test)]
+    pub fn is_writing(&self) -> bool {
+        lock(&self.inner).writing.is_some()
     }
 
     /// How many wait, and their weight.

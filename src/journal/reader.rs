@@ -9,15 +9,23 @@ use crate::broker::{BacklogRead, Find, Found, History, Kept, StreamEntry};
 use crate::event::{Chain, Continuity, ContinuityKind, SourceNumber};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 /// Ledgers of each source that are looked at in one answer.
 const LEDGERS: usize = 256;
-/// Weight of the ledgers read lately that are kept for the next who asks, as clients that come back together do.
+/// Weight of the ledgers read lately, and of what is rendered of them, that are kept for the next who asks, as clients that come back together do.
 const CACHE: usize = 32 << 20;
 /// Epochs of a network that are looked through for a ledger, from the newest on.
 const MOST_EPOCHS: usize = 1000;
+
+/// How long the writer has to look at a file that was found damaged before the question is answered by that.
+const LOOKED: Duration = Duration::from_secs(3);
+/// How often it is looked whether it has.
+const LOOK: Duration = Duration::from_millis(20);
+/// So long after the last question nothing is kept for the next.
+const IDLE: Duration = Duration::from_secs(10);
 
 /// What is asked.
 pub enum Question {
@@ -82,28 +90,61 @@ impl Reader {
 
     /// Until nobody can ask any more. What waits when the journal is closed is not answered.
     pub fn run(mut self, questions: Receiver<Question>) {
-        while let Ok(question) = questions.recv() {
+        loop {
+            let question = match questions.recv_timeout(IDLE) {
+                Ok(question) => question,
+                Err(RecvTimeoutError::Timeout) => {
+                    self.forget(0);
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             if self.shared.queue.is_closing() {
                 question.fail("the journal is closed");
                 continue;
             }
-            // The writer closes the connection before it opens the file again.
-            let shared = self.shared.clone();
-            let mut reading = super::lock(&shared.reading);
-            self.store = reading.take();
             match question {
                 Question::Read { sources, after, bytes, done } => {
-                    let read = self.read(&sources, after, bytes);
-                    done(read.unwrap_or_else(|error| BacklogRead::Failed(self.failed(&error))));
+                    let read = self.answer(|reader| reader.read(&sources, after, bytes));
+                    done(read.unwrap_or_else(BacklogRead::Failed));
                 }
                 Question::Find { source, what, done } => {
-                    let found = self.find(source, what);
-                    done(found.unwrap_or_else(|error| Found::Failed(self.failed(&error))));
+                    let found = self.answer(|reader| reader.find(source, what));
+                    done(found.unwrap_or_else(Found::Failed));
                 }
             }
-            *reading = self.store.take();
         }
         *super::lock(&self.shared.reading) = None;
+    }
+
+    /// Asks the store; where it is damaged, again once the writer has saved what it could.
+    fn answer<T>(&mut self, mut ask: impl FnMut(&mut Reader) -> Result<T, StoreError>) -> Result<T, String> {
+        let shared = self.shared.clone();
+        let mut again = true;
+        loop {
+            let is_damaged = super::lock(&shared.damaged).is_some();
+            let generation = shared.generation.load(Ordering::Acquire);
+            if !(is_damaged && again) {
+                // The writer closes the connection before it opens the file again.
+                let mut reading = super::lock(&shared.reading);
+                self.store = reading.take();
+                let answer = ask(self).map_err(|error| (error.is_damage(), self.failed(&error)));
+                *reading = self.store.take();
+                match answer {
+                    Ok(answer) => return Ok(answer),
+                    Err((true, _)) if again => {}
+                    Err((_, reason)) => return Err(reason),
+                }
+            }
+            again = false;
+            let since = Instant::now();
+            let is_same = || shared.generation.load(Ordering::Acquire) == generation && !shared.queue.is_closing();
+            while is_same() && since.elapsed() < LOOKED {
+                std::thread::park_timeout(LOOK);
+                // The writer has this while it copies.
+                drop(super::lock(&shared.reading));
+            }
+        }
     }
 
     /// Whoever writes must know if the file is damaged.
@@ -255,13 +296,19 @@ impl Reader {
         self.known.insert(entry.sequence, Arc::downgrade(entry));
         self.recent_weight += entry.batch.weight();
         self.recent.push_back(entry.clone());
-        while self.recent_weight > CACHE
+        // What was rendered of those that somebody else holds is counted as well: less is kept then.
+        self.forget(CACHE.saturating_sub(self.history.rendered_elsewhere()));
+        if self.known.len() > 2 * self.recent.len() + LEDGERS {
+            self.known.retain(|_, entry| entry.strong_count() > 0);
+        }
+    }
+
+    /// Keeps no more than so much of what was read lately.
+    fn forget(&mut self, most: usize) {
+        while self.recent_weight > most
             && let Some(oldest) = self.recent.pop_front()
         {
             self.recent_weight -= oldest.batch.weight();
-        }
-        if self.known.len() > 2 * self.recent.len() + LEDGERS {
-            self.known.retain(|_, entry| entry.strong_count() > 0);
         }
     }
 

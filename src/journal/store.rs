@@ -4,14 +4,16 @@
 //! it) how far it is, which is the source's checkpoint; `holes` has what could not be kept. What the columns of a row
 //! tell is in its `form` as well; they are there to be looked for, and to say what a damaged row was.
 
+use super::aside::with_end;
 use super::hole::Hole;
 use crate::broker::StreamEntry;
 use crate::event::{Continuity, ContinuityKind, Hash, SourceNumber};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, params};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,11 @@ pub const PAGE: u32 = 8192;
 const LOG_PAGES: u32 = 1000;
 /// Nobody else writes, so nothing is busy for long.
 const BUSY: Duration = Duration::from_secs(5);
+
+/// Columns of `ledgers`.
+pub(super) const COLUMNS: usize = 12;
+/// A row. `OR REPLACE`: a transaction may have been done though it was said to have failed.
+pub(super) const INSERT: &str = "INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 const TABLES: &str = "
     CREATE TABLE streams (
@@ -158,14 +165,15 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     path.metadata().ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// Where SQLite has what is not in the file itself yet.
-fn log_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    name.into()
+/// A break before a ledger, in the three columns from this one on.
+pub(super) fn broken(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<(String, u64, u64)>> {
+    Ok(match row.get::<_, Option<String>>(at)? {
+        Some(kind) => Some((kind, number(row, at + 1)?, number(row, at + 2)?)),
+        None => None,
+    })
 }
 
-fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
     row.get(at).map(i64::cast_unsigned)
 }
 
@@ -182,6 +190,8 @@ fn kind_named(name: &str) -> Option<ContinuityKind> {
 impl Store {
     /// Opens the file for writing; makes it if there is none.
     pub fn open(path: &Path) -> Result<Store, StoreError> {
+        #[cfg(test)]
+        super::tests::read_only(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
@@ -207,6 +217,8 @@ impl Store {
 
     /// Opens the file for reading alone, beside the one that writes it.
     pub fn beside(path: &Path) -> Result<Store, StoreError> {
+        #[cfg(test)]
+        super::tests::read_only(path)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
@@ -221,18 +233,29 @@ impl Store {
             if matches!(error, StoreError::Empty) {
                 return Err(error);
             }
+            if with_end(path, "-wal").metadata().is_ok_and(|log| log.len() > 0) {
+                return Store::with_log(path);
+            }
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
             let Some(text) = path.to_str() else { return Err(error) };
             let escaped = text.replace('%', "%25").replace('?', "%3f").replace('#', "%23");
-            // Where no log could be made, there is none that would count.
+            // There is no log that would count.
             let connection = Connection::open_with_flags(format!("file:{escaped}?immutable=1"), flags)?;
             let store = Store { connection, file: None };
-            match store.check() {
-                // All of it may be in a log that could not be read.
-                Err(StoreError::Empty) if log_of(path).metadata().is_ok_and(|log| log.len() > 0) => Err(error),
-                checked => checked.map(|()| store),
-            }
+            store.check().map(|()| store)
         })
+    }
+
+    /// Opens a file that cannot be written together with its log, in which the newest ledgers are. What SQLite keeps
+    /// beside them for those that share a file is in memory instead, and nothing is locked: whoever could write it
+    /// would have left what [`Store::beside`] needs.
+    fn with_log(path: &Path) -> Result<Store, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags_and_vfs(path, flags, "unix-none")?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
+        let store = Store { connection, file: None };
+        store.check().map(|()| store)
     }
 
     /// Whether what was opened for writing is not at its path any more: somebody deleted or replaced it.
@@ -321,14 +344,13 @@ impl Store {
 
     /// Writes all of it, or nothing.
     pub fn commit(&mut self, rows: &[NewRow<'_>], streams: &[Stream], holes: &[Hole]) -> Result<(), StoreError> {
+        #[cfg(test)]
+        super::tests::slow_disk(&self.connection);
         let transaction = self.connection.transaction()?;
         for NewRow { stream, entry, posted_at, form } in rows {
             let batch = &entry.batch;
             let broken = batch.continuity.as_ref();
-            // `OR REPLACE`: a transaction may have been done though it was said to have failed.
-            transaction
-                .prepare_cached("INSERT OR REPLACE INTO ledgers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
-                .execute(params![
+            transaction.prepare_cached(INSERT)?.execute(params![
                 entry.sequence.cast_signed(),
                 stream,
                 batch.epoch,
@@ -415,10 +437,7 @@ impl Store {
                 first_event: number(row, 3)?,
                 events: number(row, 4)?,
                 posted_at: row.get(5)?,
-                broken: match row.get::<_, Option<String>>(6)? {
-                    Some(kind) => Some((kind, number(row, 7)?, number(row, 8)?)),
-                    None => None,
-                },
+                broken: broken(row, 6)?,
                 form: row.get(9)?,
             })
         });

@@ -1,10 +1,13 @@
 //! The one thread that writes.
 
+use super::aside;
+use super::clock::Clock;
 use super::form::{FormError, Packer};
 use super::hole::Hole;
 use super::open::{Opened, open_or_renew, renew};
 use super::prune::unix_millis;
 use super::queue::Group;
+use super::salvage::salvage;
 use super::store::{NewRow, Store, StoreError, Stream};
 use super::{Positions, Shared, lock};
 use crate::event::SourceNumber;
@@ -13,7 +16,6 @@ use crate::source::SourceError;
 use rusqlite::ErrorCode;
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -35,6 +37,10 @@ pub struct Writer {
     store: Option<Store>,
     packer: Option<Packer>,
     metrics: Arc<Metrics>,
+    /// Once there is a file.
+    clock: Option<Clock>,
+    /// Bytes of a damaged file that was moved aside.
+    aside: u64,
 }
 
 /// Without it sources would wait for room for ever.
@@ -47,7 +53,8 @@ impl Drop for Writer {
 impl Writer {
     /// With the store, if it could be opened already.
     pub fn new(shared: Arc<Shared>, store: Option<Store>, metrics: Arc<Metrics>) -> Writer {
-        Writer { shared, store, packer: None, metrics }
+        let aside = aside::size(&shared.path);
+        Writer { shared, store, packer: None, metrics, clock: None, aside }
     }
 
     /// Until the queue is closed and empty, or cannot be written.
@@ -87,41 +94,76 @@ impl Writer {
         if let Some(damage) = damage {
             self.renew(&StoreError::Damaged(damage))?;
         } else if self.store.is_none() {
-            self.reopen(open_or_renew)?;
+            self.reopen(|shared, known| open_or_renew(&shared.path, &known.streams))?;
         }
         self.store.as_mut().ok_or_else(|| StoreError::Damaged("no store".into()))
     }
 
-    /// Begins anew in another file: positions stay, ledgers are gone.
+    /// Goes on in another file, with what can be read of this one; where that is nothing, with the positions alone.
     fn renew(&mut self, damage: &StoreError) -> Result<(), StoreError> {
-        self.reopen(|path, known| renew(path, known, damage))
+        self.shared.queue.set_salvaging(true);
+        let renewed = self.reopen(|shared, known| match salvage(shared, known, damage) {
+            Err(StoreError::InUse(why)) => Err(StoreError::InUse(why)),
+            Err(error) => {
+                log::error!(file:% = shared.path.display(); "nothing can be copied of the damaged journal: {error}");
+                renew(&shared.path, &known.streams, damage)
+            }
+            copied => copied,
+        });
+        self.shared.queue.set_salvaging(false);
+        renewed
     }
 
     /// With no other connection of this process, and of no other process.
-    fn reopen(&mut self, open: impl FnOnce(&Path, &[Stream]) -> Result<Opened, StoreError>) -> Result<(), StoreError> {
+    fn reopen(
+        &mut self,
+        open: impl FnOnce(&Shared, &Positions) -> Result<Opened, StoreError>,
+    ) -> Result<(), StoreError> {
         self.store = None;
         let shared = self.shared.clone();
         shared.hold()?;
         let mut reading = lock(&shared.reading);
         *reading = None;
-        let known = shared.positions().streams.clone();
-        self.took(open(&shared.path, &known)?);
+        let known = shared.positions().clone();
+        self.took(open(&shared, &known)?);
         Ok(())
     }
 
     fn took(&mut self, Opened { store, streams, renewed }: Opened) {
-        if renewed {
+        if let Some(renewed) = renewed {
             let mut known = self.shared.positions();
             for (source, current) in self.shared.sources.iter().zip(&known.current) {
                 if let Some(stream) = current.and_then(|at| streams.get(at)) {
-                    source.gone_through.fetch_max(stream.sequence, Ordering::AcqRel);
+                    source.gone_through.fetch_max(stream.gone_through, Ordering::AcqRel);
                 }
             }
             known.streams = streams;
-            known.holes.clear();
+            known.holes = renewed.holes;
+            drop(known);
+            self.lost(renewed.lost);
+            self.aside = aside::size(&self.shared.path);
         }
         self.shared.generation.fetch_add(1, Ordering::AcqRel);
         self.store = Some(store);
+    }
+
+    /// Ledgers could not be kept.
+    fn lost(&self, ledgers: u64) {
+        if ledgers > 0 {
+            lock(&self.shared.health).lost += ledgers;
+            self.metrics.journal_lost(ledgers);
+            log::error!(ledgers, file:% = self.shared.path.display();
+                "ledgers are missing in the journal; who reads there is told which");
+        }
+    }
+
+    /// The time by which rows get old.
+    fn now(&mut self) -> SystemTime {
+        let wall = SystemTime::now();
+        #[cfg(test)]
+        let wall = wall + super::tests::clock_set_by(&self.shared.path);
+        let newest = || self.store.as_ref().and_then(|store| store.newest_posted().ok().flatten());
+        self.clock.get_or_insert_with(|| Clock::new(wall, newest())).now(wall)
     }
 
     /// One transaction: the ledgers, where their sources stand, and what was given up before them.
@@ -131,6 +173,7 @@ impl Writer {
             self.shared.works();
             return Ok(());
         }
+        let now = self.now();
         if self.packer.is_none() {
             self.packer = Packer::new().ok();
         }
@@ -166,8 +209,7 @@ impl Writer {
             match form.unwrap_or(Err(FormError::TooLong(0))) {
                 Ok(form) => {
                     packed += form.len();
-                    let posted_at =
-                        unix_millis(SystemTime::now().checked_sub(entry.posted.elapsed()).unwrap_or(UNIX_EPOCH));
+                    let posted_at = unix_millis(now.checked_sub(entry.posted.elapsed()).unwrap_or(UNIX_EPOCH));
                     rows.push(NewRow { stream: stream.id, entry, posted_at, form });
                 }
                 Err(error) => {
@@ -182,8 +224,7 @@ impl Writer {
         // Not another one than at the beginning: what a renewed one has given up is not in these positions.
         let store = self.store.as_mut().ok_or_else(|| StoreError::Damaged("no store".into()))?;
         store.commit(&rows, &streams, &holes)?;
-        let lost: u64 =
-            holes.iter().map(|hole| hole.continuity.to_ledger.saturating_sub(hole.continuity.from_ledger) + 1).sum();
+        let lost = holes.iter().map(Hole::ledgers).sum();
         {
             let mut known = self.shared.positions();
             (known.streams, known.current) = (positions.streams, positions.current);
@@ -195,12 +236,7 @@ impl Writer {
             }
         }
         self.shared.works();
-        if lost > 0 {
-            lock(&self.shared.health).lost += lost;
-            self.metrics.journal_lost(lost);
-            log::error!(ledgers = lost, file:% = self.shared.path.display();
-                "ledgers are missing in the journal; who reads there is told which");
-        }
+        self.lost(lost);
         self.metrics.journal_written(rows.len() as u64, packed as u64);
         for (source, stream) in touched.keys().zip(&changed) {
             let state = &self.shared.sources[usize::from(*source)];
@@ -230,7 +266,7 @@ impl Writer {
         if error.is_damage()
             && let Err(error) = self.renew(error)
         {
-            log::error!(file:% = self.shared.path.display(); "the journal cannot be begun anew: {error}");
+            log::error!(file:% = self.shared.path.display(); "the journal cannot go on in another file: {error}");
         }
         let mut last = BTreeMap::new();
         for waiting in &group.ledgers {
@@ -262,16 +298,22 @@ impl Writer {
                 known.holes.retain(|hole| hole.stream != *id || hole.through > *sequence);
             }
         };
-        let now = SystemTime::now();
         let keep = self.shared.keep.clone();
         if self.store.as_ref().is_some_and(|store| store.is_gone_from(&shared.path)) {
-            self.renew(&StoreError::Damaged("its file was deleted or replaced while it was used".into()))?;
+            let damage = StoreError::Damaged("its file was deleted or replaced while it was used".into());
+            self.reopen(|shared, known| renew(&shared.path, &known.streams, &damage))?;
         }
+        self.store()?;
+        let now = self.now();
         let pruned = self.store()?.prune(&keep, now, PRUNE_ROWS, gone)?;
         let oldest = pruned.oldest.map(|millis| UNIX_EPOCH + Duration::from_millis(millis.max(0).cast_unsigned()));
         {
             let mut health = lock(&self.shared.health);
             (health.bytes, health.oldest) = (pruned.bytes, oldest);
+        }
+        if self.aside > 0 && pruned.bytes.saturating_add(self.aside) > keep.max_bytes.0 {
+            aside::remove(&self.shared.path, "with it the journal takes more than `journal.max_bytes`", |_| true);
+            self.aside = 0;
         }
         let age = oldest.and_then(|oldest| now.duration_since(oldest).ok()).unwrap_or_default();
         let (_, waiting) = self.shared.queue.size();

@@ -13,6 +13,9 @@ use tokio::sync::oneshot;
 
 /// A stopping source waits this long for the broker to take what was posted.
 const DRAIN: Duration = Duration::from_secs(5);
+/// Ledgers behind from which a source is catching up again. The few that it may be behind at the tip, since a network
+/// closed several between two polls, are read without regard to the disk.
+const FAR_BEHIND: u64 = 32;
 /// Linux keeps this many bytes of a thread's name.
 const THREAD_NAME: usize = 15;
 
@@ -91,7 +94,7 @@ pub(super) fn thread_name(prefix: &str, source: &str) -> std::ffi::CString {
 }
 
 /// One source. At any time exactly one of these holds: a poll is in flight, a poll is scheduled,
-/// it waits for the broker, or it is stopping.
+/// it waits for the broker or, while it catches up, for the disk, or it is stopping.
 pub struct Source {
     /// Taken out while a poll is in flight.
     ledger: Option<Box<dyn Ledger>>,
@@ -103,6 +106,8 @@ pub struct Source {
     pace: CatchUp,
     journal: Option<Arc<Journal>>,
     opened: bool,
+    /// From the start, or from where it was far behind, until the tip. Only then may the disk slow it.
+    catching_up: bool,
     /// The last ledger posted.
     last: Option<Checkpoint>,
     backoff: Backoff,
@@ -145,6 +150,7 @@ impl Source {
             pace: settings.catch_up,
             journal: settings.journal,
             opened: false,
+            catching_up: true,
             last: None,
             backoff: Backoff::default(),
             paced_until: Instant::now(),
@@ -161,6 +167,11 @@ impl Source {
         }
         if self.untaken >= MAX_UNTAKEN {
             self.blocked = true;
+            return;
+        }
+        let journal = self.journal.as_ref().filter(|_| self.opened && self.catching_up);
+        if let Some(room) = journal.and_then(|journal| journal.room()) {
+            ctx.spawn(room.into_actor(self).map(|(), source, ctx| source.poll(ctx)));
             return;
         }
         let Some(mut ledger) = self.ledger.take() else { return };
@@ -215,12 +226,15 @@ impl Source {
             }
             Polled::Next(Next::NotYet) => {
                 self.status.working(ledger.newest(), behind);
+                self.catching_up = false;
                 ledger.poll_interval()
             }
             Polled::Next(Next::Batch(batch)) => {
                 let (weight, empty) = (batch.weight(), batch.events.is_empty());
                 self.post(*batch, ledger, ctx);
                 self.status.working(ledger.newest(), behind);
+                let left = ledger.newest().zip(ledger.due()).map_or(0, |(newest, due)| newest.saturating_sub(due));
+                self.catching_up = behind && (self.catching_up || left >= FAR_BEHIND);
                 if behind { self.pace(weight, empty) } else { ledger.poll_interval() }
             }
         }

@@ -161,7 +161,7 @@ pub struct Taker {
 #[derive(Clone)]
 pub struct State {
     pub journal: Arc<Journal>,
-    history: Arc<History>,
+    pub history: Arc<History>,
 }
 
 impl State {

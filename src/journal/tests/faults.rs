@@ -1,7 +1,7 @@
 //! Disks that are full, slow, missing or broken.
 
 use super::*;
-use crate::journal::{MOST_WAITING, SLOW_FROM};
+use crate::journal::{MOST_SLOW, MOST_WAITING, SLOW_FROM};
 use crate::source::SourceStatus;
 
 const MIB: usize = 1 << 20;
@@ -14,7 +14,7 @@ fn status(life: &Life) -> Arc<SourceStatus> {
 }
 
 #[test]
-fn a_source_waits_for_a_slow_disk() {
+fn who_catches_up_waits_for_a_slow_disk() {
     let state = tempfile::tempdir().unwrap();
     // Nothing is written before it starts.
     let life = Life::unstarted(state.path(), config::Journal::default(), 1 << 30, "all");
@@ -29,6 +29,109 @@ fn a_source_waits_for_a_slow_disk() {
     assert!(life.journal.room().is_none());
     life.settle();
     assert_eq!(life.journal.health().lost, 0);
+}
+
+#[actix::test]
+async fn at_the_tip_nobody_waits_for_a_slow_disk() {
+    use crate::broker::{Append, Broker};
+    use actix::Actor;
+    let state = tempfile::tempdir().unwrap();
+    let Life { journal, history } = Life::with(state.path(), config::Journal::default(), 1, "all");
+    let journal = Arc::new(journal);
+    // It works, but hardly.
+    mark(state.path(), "slow", Some("8000"));
+    let names = Arc::new([Arc::from("a"), Arc::from("b")]);
+    let broker = Broker::new(history.clone(), Arc::default(), names).with_journal(Some(journal.clone())).start();
+    let last = 2 * (MOST_SLOW / MIB) as u64;
+    for ledger in 1..=last {
+        let append = Append { batch: heavy(ledger, MIB), posted: Instant::now(), counters: BTreeMap::new() };
+        broker.send(append).await.unwrap();
+        assert!(journal.shared.queue.size().1 <= MOST_SLOW + 2 * MIB, "memory is bounded");
+    }
+    assert_eq!(journal.health().error, None, "it works");
+    assert!(journal.room().is_some(), "who catches up would wait");
+    mark(state.path(), "slow", None);
+    drop(broker);
+    while Arc::strong_count(&journal) > 1 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let life = Life { journal: Arc::into_inner(journal).unwrap_or_else(|| panic!("somebody has it")), history };
+    life.settle();
+    let all = life.walk(&[0], 0, 4 * MIB);
+    let mut expected = 1;
+    let mut missing = 0;
+    for entry in &all {
+        let ledger = entry.batch.ledger.index;
+        let from = gap(entry).map_or(ledger, |(from, to)| {
+            assert!(to == ledger && entry.batch.continuity.as_ref().unwrap().reason.contains("too slow"));
+            missing += to - from + 1;
+            from
+        });
+        assert_eq!(from, expected);
+        expected = ledger + 1;
+    }
+    assert_eq!(expected, last + 1);
+    assert!(missing >= last / 4 && missing < last, "{missing}");
+    assert_eq!(life.journal.health().lost, missing);
+}
+
+#[test]
+fn a_writer_that_dies_ends_the_process() {
+    // The process that ends is another than that of the tests.
+    if let Ok(directory) = std::env::var("LEDGERCAST_TEST_PANIC") {
+        let life = Life::begin(Path::new(&directory));
+        life.post_all(1..=5);
+        life.settle();
+        mark(Path::new(&directory), "panic", Some(""));
+        life.post_all(6..=6);
+        wait("the end", || false);
+    }
+    let state = tempfile::tempdir().unwrap();
+    let name = "journal::tests::faults::a_writer_that_dies_ends_the_process";
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let child = child.args(["--exact", name]).env("LEDGERCAST_TEST_PANIC", state.path());
+    let ended = child.output().unwrap();
+    assert_eq!(ended.status.code(), Some(70), "{ended:?}");
+    mark(state.path(), "panic", None);
+    let life = Life::begin(state.path());
+    assert_eq!(life.kept_through(), Some(5), "nothing false was said");
+}
+
+#[actix::test]
+async fn a_disk_that_hangs_holds_up_no_stop() {
+    let state = tempfile::tempdir().unwrap();
+    let life = Life::begin(state.path());
+    mark(state.path(), "slow", Some("600000"));
+    life.post_all(1..=5);
+    wait("it is being written", || life.journal.shared.queue.is_writing());
+    tokio::time::timeout(Duration::from_secs(60), life.journal.flushed()).await.expect("it ends");
+    assert!(life.journal.room().is_none(), "nobody waits for it any more");
+    assert_eq!(life.kept_through(), None, "nothing false is said");
+    mark(state.path(), "slow", None);
+    life.settle();
+    assert_eq!(life.kept_through(), Some(5));
+}
+
+#[test]
+fn a_folder_that_another_process_took_meanwhile_is_left_alone() {
+    let state = tempfile::tempdir().unwrap();
+    let directory = state.path().join("state");
+    std::fs::write(&directory, "").unwrap();
+    let life = Life::begin(&directory);
+    std::fs::remove_file(&directory).unwrap();
+    std::fs::create_dir(&directory).unwrap();
+    // In the order of two processes: the lock, then the file. Where this one was first, it is released and taken again.
+    let Ok(other) = Journal::open(&directory, config::Journal::default(), keys("all")) else {
+        // It was quicker than the test.
+        return;
+    };
+    life.post_all(1..=5);
+    wait("it is said", || life.journal.health().error.is_some_and(|error| error.contains("another process uses")));
+    assert!(matches!(life.read(&[0], 2, 1), BacklogRead::Entries(_)), "what waits");
+    assert_eq!((life.kept_through(), other.checkpoint(0, "test-0").unwrap()), (None, None));
+    drop(other);
+    life.settle();
+    assert_eq!((life.kept_through(), life.journal.health().error), (Some(5), None));
 }
 
 #[test]
@@ -218,83 +321,6 @@ fn a_file_that_is_taken_away_is_begun_anew() {
     assert_eq!(Life::begin(state.path()).kept_through(), Some(25));
 }
 
-/// Overwrites a part of the file.
-fn scribble(file: &Path, from: usize, bytes: usize) {
-    let mut content = std::fs::read(file).unwrap();
-    content[from..from + bytes].fill(0xaa);
-    std::fs::write(file, content).unwrap();
-}
-
-#[test]
-fn a_damaged_file_is_moved_aside_with_positions_saved_if_they_can_be_read() {
-    let state = tempfile::tempdir().unwrap();
-    let file = state.path().join("journal.db");
-    for (round, (from, bytes, saved)) in
-        [(0, 100, false), (100, 8000, false), (3 * 8192, 8192, true)].into_iter().enumerate()
-    {
-        let life = Life::begin(state.path());
-        let known = life.kept_through();
-        life.post_all((1..=300).map(|ledger| known.unwrap_or(0) + ledger));
-        life.journal.close();
-        drop(life);
-        scribble(&file, from, bytes);
-        let life = Life::begin(state.path());
-        // Where the damage is not seen at once, it is when somebody reads or writes there.
-        let last = known.unwrap_or(0) + 300;
-        let _ = life.walk(&[0], 0, MIB);
-        life.post_all([last + 1]);
-        life.settle();
-        let aside = || {
-            let names = state.path().read_dir().unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
-            names
-                .filter(|name| name.starts_with("journal.db.damaged-") && !name.ends_with('l') && !name.ends_with('m'))
-                .count()
-        };
-        wait("it was moved aside", || aside() >= 1);
-        life.settle();
-        assert_eq!(life.kept_through(), Some(last + 1), "round {round}");
-        let gone = life.journal.gone_through(0);
-        assert_eq!(sequences(&life.walk(&[0], gone, MIB)).last(), Some(&life.history.head()));
-        if saved {
-            assert!(life.history.head() > 300);
-        }
-        life.journal.close();
-        drop(life);
-        for entry in state.path().read_dir().unwrap() {
-            let path = entry.unwrap().path();
-            if path.to_str().unwrap().contains("damaged") || !saved {
-                std::fs::remove_file(path).unwrap();
-            }
-        }
-    }
-}
-
-#[test]
-fn a_damaged_ledger_is_the_only_one_that_is_missing() {
-    let state = tempfile::tempdir().unwrap();
-    let life = Life::begin(state.path());
-    life.post_all(1..=20);
-    life.journal.close();
-    drop(life);
-    let file = state.path().join("journal.db");
-    let store = rusqlite::Connection::open(&file).unwrap();
-    let spoil = "UPDATE ledgers SET form = CAST(substr(form, 1, length(form) - 6) || x'000102030405' AS BLOB) WHERE sequence = 7";
-    store.execute(spoil, []).unwrap();
-    drop(store);
-    let life = Life::with(state.path(), config::Journal::default(), 1, "all");
-    let all = life.walk(&[0], 0, MIB);
-    assert_eq!(sequences(&all), (1..=20).collect::<Vec<_>>());
-    for entry in &all {
-        assert_eq!(gap(entry), (entry.sequence == 7).then_some((7, 7)));
-    }
-    assert!(all[6].batch.events.is_empty() && all[6].first_event == 21);
-    // In memory nothing stands behind it.
-    drop((all, life));
-    let life = Life::begin(state.path());
-    assert_eq!((life.history.sizes()[0].0, life.history.head()), (13, 20));
-    assert!(!life.history.behind(&[0], crate::broker::Position::after(6)).reached);
-}
-
 #[test]
 fn a_cut_log_loses_its_end_alone() {
     let state = tempfile::tempdir().unwrap();
@@ -325,4 +351,30 @@ fn a_cut_log_loses_its_end_alone() {
         again.settle();
         assert_eq!(sequences(&again.walk(&[0], 0, MIB)), (1..=through + 2).collect::<Vec<_>>());
     }
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_read_with_its_log() {
+    let state = tempfile::tempdir().unwrap();
+    let life = Life::begin(state.path());
+    life.post_all(1..=40);
+    life.settle();
+    // As a process that was killed leaves them: the newest are in the log.
+    let copied = tempfile::tempdir().unwrap();
+    for name in ["journal.db", "journal.db-wal"] {
+        std::fs::copy(state.path().join(name), copied.path().join(name)).unwrap();
+    }
+    mark(copied.path(), "readonly", Some(""));
+    let files = || ["journal.db", "journal.db-wal"].map(|name| std::fs::read(copied.path().join(name)).unwrap());
+    let before = files();
+    assert!(!before[1].is_empty());
+    let again = Life::with(copied.path(), config::Journal::default(), 1, "all");
+    assert!(again.journal.health().error.is_some());
+    assert_eq!((again.kept_through(), again.history.head()), (Some(40), 40));
+    assert_eq!(sequences(&again.walk(&[0], 0, MIB)), (1..=40).collect::<Vec<_>>());
+    assert_eq!(again.post(hashed(0, 41, 3, 0)), Some(41), "no number is given twice");
+    drop(again);
+    assert!(files() == before, "nothing is written");
+    mark(copied.path(), "readonly", None);
+    assert_eq!(sequences(&Life::begin(copied.path()).walk(&[0], 0, MIB)), (1..=40).collect::<Vec<_>>());
 }

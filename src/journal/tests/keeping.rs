@@ -70,6 +70,40 @@ fn memory_is_a_window_on_it() {
 }
 
 #[test]
+fn frames_of_what_was_read_count_in_what_is_kept_for_the_next() {
+    use crate::broker::{Render, RenderingId, Renderings};
+    struct Long;
+    impl Render for Long {
+        fn identity(&self) -> String {
+            "long".into()
+        }
+        fn kinds(&self) -> crate::event::KindSet {
+            crate::event::KindSet::ALL
+        }
+        fn event(&self, _: &LedgerBatch, _: usize, frames: &mut crate::dialect::frame::Frames) {
+            frames.text(|text| text.resize(text.len() + (1 << 20), b'x'));
+        }
+        fn continuity(&self, _: &LedgerBatch, _: &Continuity, _: &mut crate::dialect::frame::Frames) {}
+    }
+    let mut renderings = Renderings::default();
+    renderings.register(Long);
+    let state = tempfile::tempdir().unwrap();
+    let life = Life::with(state.path(), config::Journal::default(), 1, "all");
+    for ledger in 1..=100 {
+        life.post(hashed(0, ledger, 1, 0)).unwrap();
+    }
+    life.settle();
+    let mut most = 0;
+    for after in 0..98 {
+        let BacklogRead::Entries(entries) = life.read(&[0], after, 1) else { panic!() };
+        assert_eq!(entries[0].frames(&renderings, RenderingId(0), 0).len() >> 20, 1);
+        drop(entries);
+        most = most.max(life.history.rendered_elsewhere() >> 20);
+    }
+    assert!((30..=34).contains(&most), "{most} MiB");
+}
+
+#[test]
 fn it_is_read_in_bounded_steps_of_the_sources_asked_for() {
     let state = tempfile::tempdir().unwrap();
     let life = Life::begin(state.path());
@@ -191,6 +225,36 @@ fn what_is_too_old_goes() {
     drop(life);
     // It is known in the next life.
     assert_eq!(Life::begin(state.path()).journal.gone_through(0), 290);
+}
+
+#[test]
+fn a_clock_that_is_set_makes_nothing_old() {
+    let state = tempfile::tempdir().unwrap();
+    let year = Some("31536000");
+    let life = Life::begin(state.path());
+    life.post_all(1..=20);
+    life.settle();
+    let looked = |life: &Life, from: u64| {
+        // Each look of the writer comes with the next group, at the latest after a second.
+        for ledger in from..from + 3 {
+            life.post_all([ledger]);
+            life.settle();
+            std::thread::park_timeout(Duration::from_millis(1100));
+        }
+        assert_eq!(life.journal.gone_through(0), 0);
+        assert_eq!(sequences(&life.walk(&[0], 0, 1 << 20)), (1..=from + 2).collect::<Vec<_>>());
+    };
+    mark(state.path(), "clock", year);
+    looked(&life, 21);
+    life.journal.close();
+    drop(life);
+    // Nor does a start with another clock, set forward or back.
+    let life = Life::begin(state.path());
+    looked(&life, 24);
+    life.journal.close();
+    drop(life);
+    mark(state.path(), "clock", None);
+    looked(&Life::begin(state.path()), 27);
 }
 
 #[test]

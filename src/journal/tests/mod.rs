@@ -1,11 +1,13 @@
 //! What the tests of this folder share.
 
+mod damage;
 mod devnet;
 mod faults;
 mod forms;
 mod keeping;
 mod ledgers;
 
+use super::store::StoreError;
 use super::{Journal, SourceKey};
 use crate::broker::testing::batch;
 use crate::broker::{Backlog, BacklogRead, Find, Found, History, StreamEntry};
@@ -29,10 +31,45 @@ pub fn small_disk(path: &Path, connection: &rusqlite::Connection) {
     }
 }
 
+/// Whether the file's `name` as an end is there, and what it says.
+fn marker(path: &Path, name: &str) -> Option<String> {
+    std::fs::read_to_string(path.with_extension(name)).ok()
+}
+
+/// A commit takes as many milliseconds as the test says, or until it says otherwise; or the thread dies of it.
+pub fn slow_disk(connection: &rusqlite::Connection) {
+    let Some(path) = connection.path().map(Path::new) else { return };
+    assert!(marker(path, "panic").is_none(), "the test wants it");
+    let since = Instant::now();
+    while marker(path, "slow").and_then(|text| text.parse().ok()).map(Duration::from_millis) > Some(since.elapsed()) {
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+}
+
+/// A folder that cannot be written, where the test says so: what SQLite says of it.
+pub fn read_only(path: &Path) -> Result<(), StoreError> {
+    let error = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+    marker(path, "readonly").map_or(Ok(()), |_| Err(rusqlite::Error::SqliteFailure(error, None).into()))
+}
+
+/// How many seconds the clock was set forward by the test.
+pub fn clock_set_by(path: &Path) -> Duration {
+    marker(path, "clock").and_then(|text| text.parse().ok()).map_or(Duration::ZERO, Duration::from_secs)
+}
+
 /// From now on the disk in this folder is full; or has room again.
 fn fill_disk(directory: &Path, full: bool) {
     let file = disk_of(&directory.join("journal.db"));
     if full { std::fs::write(file, "1").unwrap() } else { std::fs::remove_file(file).unwrap() }
+}
+
+/// Sets what the disk in this folder does: `slow`, `panic`, `readonly` or `clock`; `None`: no more.
+fn mark(directory: &Path, name: &str, text: Option<&str>) {
+    let file = directory.join("journal").with_extension(name);
+    match text {
+        Some(text) => std::fs::write(file, text).unwrap(),
+        None => std::fs::remove_file(file).unwrap(),
+    }
 }
 
 /// A journal with the history that it is the journal of, for two sources.

@@ -26,7 +26,7 @@ impl Journal {
             lost: registered(
                 r,
                 "journal_lost_ledgers",
-                "Ledgers that could not be kept, since the disk failed for long",
+                "Ledgers that could not be kept, since the disk failed, was slow or damaged them",
             ),
             bytes: registered(r, "journal_bytes", "Disk space of the ledgers kept"),
             waiting: registered(r, "journal_waiting_bytes", "Memory of the ledgers that are not on disk yet"),

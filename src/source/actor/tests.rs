@@ -40,7 +40,10 @@ impl Setup {
 
     /// With a folder: as after a restart of the process, with what it has.
     fn start(&self, state_dir: Option<&Path>) -> SourceHandle {
-        let state = state_dir.map(|directory| Kept::again(&self.state, directory, 3, "stellar transactions"));
+        self.start_with(state_dir.map(|directory| Kept::again(&self.state, directory, 3, "stellar transactions")))
+    }
+
+    fn start_with(&self, state: Option<Kept>) -> SourceHandle {
         let config = stellar::Config {
             rpc_url: Some(crate::source::RpcUrl(self.url.clone())),
             rpc_urls: self.others.iter().cloned().map(crate::source::RpcUrl).collect(),
@@ -223,6 +226,40 @@ async fn catching_up_is_paced() {
     let source = setup.start(None);
     setup.until_ledger(105).await;
     assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
+    source.stop().await;
+}
+
+#[actix::test]
+async fn only_who_catches_up_waits_for_the_disk() {
+    let state = tempfile::tempdir().unwrap();
+    let slow = state.path().join("journal.slow");
+    let setup = Setup::new(Chain::new(100, 20, 0)).await;
+    let kept = Kept::again(&setup.state, state.path(), 3, "stellar transactions");
+    let fill = |ledger| {
+        let mut batch = crate::broker::testing::batch(0, ledger, 1);
+        let block = crate::source::planetmint::native::Block { app_hash: "".into(), time_received: false };
+        batch.native = Some(crate::event::Native::new(block, 48 << 20));
+        kept.journal.append(kept.history.append(batch, Instant::now()).unwrap(), Default::default());
+    };
+    // The disk works, but not as fast as a source that is behind.
+    std::fs::write(&slow, "9000").unwrap();
+    fill(1);
+    *setup.state.borrow_mut() = None;
+    let source = setup.start_with(Some(kept.clone()));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(kept.journal.room().is_some() && setup.ledgers().is_empty(), "{:?}", setup.ledgers());
+    std::fs::remove_file(&slow).unwrap();
+    setup.until_ledger(119).await;
+    // Now it is at the tip.
+    until("it is live", || source.status.snapshot().state == State::Live).await;
+    std::fs::write(&slow, "9000").unwrap();
+    fill(2);
+    setup.close();
+    setup.until_ledger(120).await;
+    setup.close();
+    setup.until_ledger(121).await;
+    assert!(kept.journal.room().is_some(), "the disk is still behind");
+    std::fs::remove_file(&slow).unwrap();
     source.stop().await;
 }
 
