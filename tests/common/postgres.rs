@@ -2,7 +2,7 @@
 
 use super::server::path;
 use super::{pause, wait_until};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -127,6 +127,7 @@ impl Cluster {
 
     /// SIGINT: sessions are ended, then the server.
     pub fn stop(&mut self) {
+        self.go_on();
         let Some(mut server) = self.server.take() else { return };
         let id = Pid::from_raw(server.id() as i32).expect("a process has an id");
         let _ = kill_process(id, Signal::INT);
@@ -138,6 +139,40 @@ impl Cluster {
         let Some(mut server) = self.server.take() else { return };
         server.kill().unwrap();
         server.wait().unwrap();
+    }
+
+    /// All of its processes stop where they are, as if its machine hung: connections stay open, nothing is answered.
+    pub fn stand_still(&self) {
+        self.signal_all(Signal::STOP);
+    }
+
+    /// They go on, after [`Cluster::stand_still`].
+    pub fn go_on(&self) {
+        self.signal_all(Signal::CONT);
+    }
+
+    /// Its processes leave the processor to others, by so much; those that run already do not count.
+    pub fn yield_to_others(&self, nice: i32) {
+        setpriority_process(self.id(), nice).expect("one may always yield");
+    }
+
+    fn id(&self) -> Option<Pid> {
+        Pid::from_raw(self.server.as_ref()?.id() as i32)
+    }
+
+    /// To the server first, which starts the others.
+    fn signal_all(&self, signal: Signal) {
+        let Some(server) = self.id() else { return };
+        let children = |id: Pid| {
+            let id = id.as_raw_nonzero();
+            let list = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+            list.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?)).collect::<Vec<Pid>>()
+        };
+        // One of them may end meanwhile.
+        let _ = kill_process(server, signal);
+        for child in children(server) {
+            let _ = kill_process(child, signal);
+        }
     }
 
     /// A file with an address of this user and password.
