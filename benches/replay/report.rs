@@ -31,7 +31,10 @@ impl<'a> Rounds<'a> {
 
     pub fn add(&mut self, what: usize, sorted: Vec<u64>, cores: f64) {
         let times = Times::of(&sorted);
-        eprintln!("  {:<27} p50 {:7.2} p99 {:7.2} ms, {cores:.2} cores", self.conditions[what].name, times.p50, times.p99);
+        eprintln!(
+            "  {:<27} p50 {:7.2} p99 {:7.2} ms, {cores:.2} cores",
+            self.conditions[what].name, times.p50, times.p99
+        );
         self.times[what].push(times);
         self.all[what].extend(sorted);
         self.cores[what].push(cores);
@@ -40,7 +43,9 @@ impl<'a> Rounds<'a> {
     /// Medians of the rounds, and ratios of each round to the first condition in the same round.
     pub fn print(mut self) {
         self.all.iter_mut().for_each(|all| all.sort_unstable());
-        println!("| live clients | p50 ms | p99 ms | p50 times | p99 times (least-most) | p99 of all, times | cores | |");
+        println!(
+            "| live clients | p50 ms | p99 ms | p50 times | p99 times (least-most) | p99 of all, times | cores | |"
+        );
         println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
         let alone = Times::of(&self.all[0]);
         for (what, condition) in self.conditions.iter().enumerate() {

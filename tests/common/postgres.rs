@@ -2,7 +2,7 @@
 
 use super::server::path;
 use super::{pause, wait_until};
-use rustix::process::{Pid, Signal, kill_process, setpriority_process};
+use rustix::process::{Pid, Signal, kill_process};
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
@@ -151,12 +151,8 @@ impl Cluster {
         self.signal_all(Signal::CONT);
     }
 
-    /// Its processes leave the processor to others, by so much; those that run already do not count.
-    pub fn yield_to_others(&self, nice: i32) {
-        setpriority_process(self.id(), nice).expect("one may always yield");
-    }
-
-    fn id(&self) -> Option<Pid> {
+    /// Its first process, while it runs.
+    pub fn id(&self) -> Option<Pid> {
         Pid::from_raw(self.server.as_ref()?.id() as i32)
     }
 
@@ -194,6 +190,51 @@ impl Cluster {
         let (client, connection) = tokio_postgres::connect(&text, NoTls).await.unwrap();
         tokio::spawn(connection);
         client
+    }
+}
+
+/// A folder of the database's user with little room; it goes with its value.
+pub struct Disk {
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// So much room, as `mount` reads it; `None`, said, where nothing may be mounted.
+    pub fn small_disk(&self, size: &str) -> Option<Disk> {
+        let disk = Disk { folder: tempfile::tempdir().unwrap() };
+        let options = match user() {
+            Some((_, uid, gid)) => format!("size={size},uid={uid},gid={gid}"),
+            None => format!("size={size}"),
+        };
+        if !disk.mount(&options) {
+            eprintln!("skipped: a small disk cannot be mounted here");
+            return None;
+        }
+        Some(disk)
+    }
+}
+
+impl Disk {
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes room.
+    pub fn grow(&self, size: &str) {
+        assert!(self.mount(&format!("remount,size={size}")));
+    }
+
+    fn mount(&self, options: &str) -> bool {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.folder.path());
+        mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Also while files are open; without it where nothing was mounted.
+        let _ = Command::new("umount").arg("-l").arg(self.folder.path()).stderr(Stdio::null()).status();
     }
 }
 
