@@ -68,20 +68,20 @@ impl Plan {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let number = |key: &str, usual: u32| {
+    let number = |key: &str, usual: i32| {
         let value = arguments.iter().find_map(|argument| argument.strip_prefix(key)?.strip_prefix('='));
         value.map_or(usual, |value| value.parse().unwrap_or_else(|_| panic!("{key}={value} is no number")))
     };
     let wanted = |name: &str| arguments.iter().all(|it| it.contains('=')) || arguments.iter().any(|it| it == name);
     let plan = Plan {
-        rounds: number("rounds", 5) as usize,
-        time: Duration::from_secs(number("seconds", 8).into()),
-        live: number("live", 100) as usize,
+        rounds: number("rounds", 5).unsigned_abs() as usize,
+        time: Duration::from_secs(number("seconds", 8).unsigned_abs().into()),
+        live: number("live", 100).unsigned_abs() as usize,
         // At 20 the source would take them for a backlog and pace them.
-        rate: number("rate", 10).min(19),
-        events: number("events", 50),
-        past: number("past", 200),
-        nice: number("nice", 19) as i32,
+        rate: number("rate", 10).clamp(1, 19).unsigned_abs(),
+        events: number("events", 50).unsigned_abs(),
+        past: number("past", 200).unsigned_abs(),
+        nice: number("nice", 19),
         state: tempfile::tempdir().expect("a folder"),
     };
     past::write(plan.state.path(), plan.past as usize);

@@ -151,23 +151,19 @@ impl Cluster {
         self.signal_all(Signal::CONT);
     }
 
-    /// Its first process, while it runs.
-    pub fn id(&self) -> Option<Pid> {
-        Pid::from_raw(self.server.as_ref()?.id() as i32)
+    /// Its processes, the server first: each connection has one.
+    pub fn processes(&self) -> Vec<Pid> {
+        let id = |id: u32| Pid::from_raw(id as i32).expect("a process has an id");
+        let Some(server) = self.server.as_ref().map(Child::id) else { return Vec::new() };
+        let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap_or_default();
+        let children = children.split_whitespace().map(|child| id(child.parse().expect("the kernel writes numbers")));
+        std::iter::once(id(server)).chain(children).collect()
     }
 
-    /// To the server first, which starts the others.
     fn signal_all(&self, signal: Signal) {
-        let Some(server) = self.id() else { return };
-        let children = |id: Pid| {
-            let id = id.as_raw_nonzero();
-            let list = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
-            list.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?)).collect::<Vec<Pid>>()
-        };
-        // One of them may end meanwhile.
-        let _ = kill_process(server, signal);
-        for child in children(server) {
-            let _ = kill_process(child, signal);
+        for process in self.processes() {
+            // One of them may end meanwhile.
+            let _ = kill_process(process, signal);
         }
     }
 
