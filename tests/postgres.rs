@@ -143,7 +143,7 @@ fn the_database_may_go_and_come_back() {
     let Some(mut cluster) = Cluster::start() else { return };
     let runtime = runtime();
     let ledger = Ledger::start(8, devnet::Settings { events_per_ledger: 30, ..devnet::Settings::default() });
-    let consumers = format!("consumers:\n{}", cluster.consumer("devnet", "statement_timeout: 2s"));
+    let consumers = format!("consumers:\n{}", cluster.consumer("devnet", "statement_timeout: 2s, connect_timeout: 2s"));
     let server = Server::start(&settings(ledger.address, &consumers));
     server.wait_ready();
     let reader = Reader::start(server.clients, &json!({}));
@@ -158,7 +158,7 @@ fn the_database_may_go_and_come_back() {
     let comes_back = |what: &str| {
         wait_at_most(Duration::from_secs(40), &format!("it is back after: {what}"), || up() && lag() < 3.0);
     };
-    for outage in ["stopped", "killed", "restarted at once", "cut", "read-only", "locked"] {
+    for outage in ["stopped", "killed", "restarted at once", "cut", "hangs", "read-only", "locked"] {
         let before = told(&server.process, "cannot write");
         match outage {
             "stopped" | "killed" => {
@@ -181,6 +181,13 @@ fn the_database_may_go_and_come_back() {
                 let cut = "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name = 'ledgercast'";
                 assert_eq!(runtime.block_on(one::<i64>(&client(&cluster), cut)), 1);
                 wait_until("it is told", || told(&server.process, "cannot write") > before);
+            }
+            "hangs" => {
+                // Connections stay open, and nothing is answered.
+                cluster.stand_still();
+                wait_until("it is noticed", || !up());
+                clients_get_on();
+                cluster.go_on();
             }
             "read-only" => {
                 let admin = client(&cluster);
@@ -226,8 +233,8 @@ fn the_database_may_go_and_come_back() {
     assert!(!server.process.stderr().contains(crate::common::postgres::PASSWORD));
 }
 
-/// The program dies at any moment, again and again; state is kept, so the source goes on. What was posted and not
-/// written is the one thing that may be missing, and is told to be.
+/// The program dies at any moment, again and again; state is kept, so the source goes on, and the consumer finds in the
+/// journal what was posted and not written: no row is missing.
 #[test]
 fn the_program_may_die_in_the_middle() {
     let Some(cluster) = Cluster::start() else { return };
@@ -272,7 +279,12 @@ fn the_program_may_die_in_the_middle() {
             one(&client, "select count(*) from ledgercast_ledgers").await,
             one(&client, "select coalesce(sum(to_ledger - from_ledger + 1), 0)::bigint from ledgercast_gaps").await,
         );
+        // The journal has what was posted and not written before a death, so nothing is told to be missing.
         eprintln!("{ledgers} ledgers, {missed} told to be missing");
+        assert_eq!(missed, 0);
+        for prefix in ["ledgercast_", "other_"] {
+            assert_eq!(one::<i64>(&client, &format!("select count(*) from {prefix}gaps")).await, 0, "{prefix}");
+        }
         // Both have the same, as far as both have it.
         let different: i64 = one(
             &client,
@@ -282,6 +294,48 @@ fn the_program_may_die_in_the_middle() {
         .await;
         assert_eq!(different, 0);
     });
+}
+
+/// A disk of the database that is full, until somebody makes room.
+#[test]
+fn a_full_disk_costs_no_row() {
+    let Some(cluster) = Cluster::start() else { return };
+    let Some(disk) = cluster.small_disk("6m") else { return };
+    let runtime = runtime();
+    runtime.block_on(async {
+        let admin = cluster.client().await;
+        let place = format!("create tablespace small location '{}'", path(disk.folder()));
+        admin.batch_execute(&place).await.unwrap();
+        admin.batch_execute("alter database postgres set default_tablespace = small").await.unwrap();
+    });
+    let ledger = Ledger::start(8, devnet::Settings { events_per_ledger: 60, ..devnet::Settings::default() });
+    let consumers = format!("consumers:\n{}", cluster.consumer("devnet", ""));
+    let server = Server::start(&settings(ledger.address, &consumers));
+    server.wait_ready();
+    let reader = Reader::start(server.clients, &json!({}));
+    let up = || server.metric("ledgercast_consumer_up{consumer=\"postgres-0\"}") == 1.0;
+    wait_until("it writes", up);
+    wait_until("the disk is full", || !up());
+    let full = || server.process.stderr().lines().any(|line| line.contains("\"full\"") && line.contains("make room"));
+    wait_until("it is told", full);
+    let before = reader.last();
+    reader.wait_past(before + 8, PATIENCE);
+    assert!(!up());
+    disk.grow("500m");
+    let lag = || server.metric("ledgercast_consumer_lag_ledgers{consumer=\"postgres-0\",source=\"devnet\"}");
+    wait_at_most(Duration::from_secs(40), "it is back", || up() && lag() < 3.0);
+    let texts = reader.texts();
+    is_a_row(&texts);
+    let client = runtime.block_on(cluster.client());
+    let last = Head::of(texts.last().unwrap()).ledger;
+    wait_until("all is there", || newest(&runtime, &client) >= last);
+    runtime.block_on(async {
+        is_whole(&client, "ledgercast_").await;
+        assert_eq!(one::<i64>(&client, "select count(*) from ledgercast_gaps").await, 0);
+    });
+    drop(server);
+    // Before its disk.
+    drop(cluster);
 }
 
 /// What the settings get wrong is told with the remedy, and the server serves.

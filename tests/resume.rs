@@ -3,7 +3,7 @@
 
 use crate::common::client::{Client, Got, Head, WELCOME};
 use crate::common::raw::{REQUEST, Raw};
-use crate::common::server::{Devnet, Server, settings, settings_of};
+use crate::common::server::{Devnet, Server, path, settings, settings_of};
 use crate::common::{PATIENCE, filter};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -139,8 +139,19 @@ async fn who_comes_back_gets_what_it_missed() {
 
 #[tokio::test]
 async fn what_memory_has_given_up_is_named() {
+    what_is_given_up_is_named("history: { budget: 512KiB }").await;
+}
+
+#[tokio::test]
+async fn what_the_disk_has_given_up_is_named() {
+    let state = tempfile::tempdir().unwrap();
+    let keep = "journal: { max_bytes: 256KiB }\nhistory: { budget: 64KiB }";
+    what_is_given_up_is_named(&format!("state_dir: '{}'\n{keep}", path(state.path()))).await;
+}
+
+async fn what_is_given_up_is_named(keep: &str) {
     let devnet = Devnet::start("10", 40);
-    let server = Server::start(&settings(devnet.address, "history: { budget: 512KiB }"));
+    let server = Server::start(&settings(devnet.address, keep));
     server.wait_ready();
     let stream = stays(server.clients).await;
     let first = first(&stream).await;
@@ -156,7 +167,7 @@ async fn what_memory_has_given_up_is_named() {
         }
     })
     .await
-    .expect("memory gives up ledgers");
+    .expect("ledgers are given up");
     let gap = &answer["gap"];
     let oldest = gap["oldest_ledger"].as_u64().unwrap();
     assert_eq!((&gap["from_ledger"], &gap["to_ledger"]), (&json!(from), &json!(oldest - 1)), "{answer}");
@@ -210,8 +221,19 @@ async fn who_cannot_go_on_is_told_why_and_may_register_without() {
 
 #[tokio::test]
 async fn two_far_apart_beside_one_that_stays() {
+    two_far_apart("").await;
+}
+
+/// The same where memory has a few ledgers and the disk has the others.
+#[tokio::test]
+async fn two_far_apart_on_disk_beside_one_that_stays() {
+    let state = tempfile::tempdir().unwrap();
+    two_far_apart(&format!("state_dir: '{}'\nhistory: {{ budget: 64KiB }}", path(state.path()))).await;
+}
+
+async fn two_far_apart(keep: &str) {
     let devnet = Devnet::start("10", 40);
-    let server = Server::start(&settings(devnet.address, ""));
+    let server = Server::start(&settings(devnet.address, keep));
     server.wait_ready();
     let stream = stays(server.clients).await;
     let first = Head::of(&first(&stream).await).ledger;

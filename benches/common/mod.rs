@@ -159,6 +159,11 @@ impl Server {
 
     /// With a ledger of its own process and little history, so that the server's memory is what clients cost.
     pub fn start_small(rate: &str, events: &str) -> Server {
+        Server::start_beside(rate, events, "50ms", "history: { budget: 4MiB }")
+    }
+
+    /// With a ledger of its own process; `more` are settings of the top level.
+    pub fn start_beside(rate: &str, events: &str, poll_interval: &str, more: &str) -> Server {
         let free = || {
             let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
             listener.local_addr().expect("it listens")
@@ -167,9 +172,10 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("settings.yaml");
         let settings = format!(
-            "sources:\n  devnet: {{ type: stellar_rpc, config: {{ rpc_url: 'http://{rpc}', poll_interval: 50ms }} }}\n\
+            "sources:\n  devnet:\n    type: stellar_rpc\n    \
+             config: {{ rpc_url: 'http://{rpc}', poll_interval: {poll_interval} }}\n\
              listeners: [ {{ bind: '{clients}', mounts: [ {{ dialect: flow, path: /ws, sources: [devnet] }} ] }} ]\n\
-             admin: {{ bind: '{admin}' }}\nhistory: {{ budget: 4MiB }}\n"
+             admin: {{ bind: '{admin}' }}\n{more}\n"
         );
         std::fs::write(&file, settings).expect("the settings are written");
         let start = |arguments: &[&str]| {

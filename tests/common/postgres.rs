@@ -127,6 +127,7 @@ impl Cluster {
 
     /// SIGINT: sessions are ended, then the server.
     pub fn stop(&mut self) {
+        self.go_on();
         let Some(mut server) = self.server.take() else { return };
         let id = Pid::from_raw(server.id() as i32).expect("a process has an id");
         let _ = kill_process(id, Signal::INT);
@@ -138,6 +139,32 @@ impl Cluster {
         let Some(mut server) = self.server.take() else { return };
         server.kill().unwrap();
         server.wait().unwrap();
+    }
+
+    /// All of its processes stop where they are, as if its machine hung: connections stay open, nothing is answered.
+    pub fn stand_still(&self) {
+        self.signal_all(Signal::STOP);
+    }
+
+    /// They go on, after [`Cluster::stand_still`].
+    pub fn go_on(&self) {
+        self.signal_all(Signal::CONT);
+    }
+
+    /// Its processes, the server first: each connection has one.
+    pub fn processes(&self) -> Vec<Pid> {
+        let id = |id: u32| Pid::from_raw(id as i32).expect("a process has an id");
+        let Some(server) = self.server.as_ref().map(Child::id) else { return Vec::new() };
+        let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap_or_default();
+        let children = children.split_whitespace().map(|child| id(child.parse().expect("the kernel writes numbers")));
+        std::iter::once(id(server)).chain(children).collect()
+    }
+
+    fn signal_all(&self, signal: Signal) {
+        for process in self.processes() {
+            // One of them may end meanwhile.
+            let _ = kill_process(process, signal);
+        }
     }
 
     /// A file with an address of this user and password.
@@ -159,6 +186,51 @@ impl Cluster {
         let (client, connection) = tokio_postgres::connect(&text, NoTls).await.unwrap();
         tokio::spawn(connection);
         client
+    }
+}
+
+/// A folder of the database's user with little room; it goes with its value.
+pub struct Disk {
+    folder: TempDir,
+}
+
+impl Cluster {
+    /// So much room, as `mount` reads it; `None`, said, where nothing may be mounted.
+    pub fn small_disk(&self, size: &str) -> Option<Disk> {
+        let disk = Disk { folder: tempfile::tempdir().unwrap() };
+        let options = match user() {
+            Some((_, uid, gid)) => format!("size={size},uid={uid},gid={gid}"),
+            None => format!("size={size}"),
+        };
+        if !disk.mount(&options) {
+            eprintln!("skipped: a small disk cannot be mounted here");
+            return None;
+        }
+        Some(disk)
+    }
+}
+
+impl Disk {
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Makes room.
+    pub fn grow(&self, size: &str) {
+        assert!(self.mount(&format!("remount,size={size}")));
+    }
+
+    fn mount(&self, options: &str) -> bool {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "tmpfs"]).arg(self.folder.path());
+        mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Also while files are open; without it where nothing was mounted.
+        let _ = Command::new("umount").arg("-l").arg(self.folder.path()).stderr(Stdio::null()).status();
     }
 }
 

@@ -217,12 +217,18 @@ impl Raw {
         }
     }
 
-    /// Everything up to the end of the connection, which must be between two frames.
-    pub fn rest(&mut self) -> Vec<Frame> {
+    /// All whole frames up to the end of the connection, wherever that is.
+    pub fn whole_frames(&mut self) -> Vec<Frame> {
         let mut frames = Vec::new();
         while let Some(frame) = self.next_within(PATIENCE) {
             frames.push(frame);
         }
+        frames
+    }
+
+    /// Everything up to the end of the connection, which must be between two frames.
+    pub fn rest(&mut self) -> Vec<Frame> {
+        let frames = self.whole_frames();
         assert!(self.buffer.is_empty(), "the connection ends inside a frame: {} bytes", self.buffer.len());
         frames
     }

@@ -114,6 +114,7 @@ impl Ledger {
     }
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+/// For a test whose clients run on a thread of their own.
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
