@@ -28,10 +28,13 @@ use crate::broker::{Backlog, History};
 use crate::config::Config;
 use crate::event::SourceNumber;
 use crate::server::metrics::Metrics;
-use crate::server::name_thread;
+use crate::server::{give_way, name_thread};
 use actix::Arbiter;
 use std::sync::Arc;
 use tokio::sync::watch;
+
+/// How far a consumer's thread stands back for those of live clients: it reads on from where it is whenever it can.
+const NICE: i32 = 10;
 
 /// What every consumer reads from.
 #[derive(Clone)]
@@ -90,7 +93,10 @@ pub fn start(config: &Config, stream: &Stream, metrics: &Metrics) -> Vec<Running
         let section = format!("consumers[{number}].config");
         let (stop, stopped) = watch::channel(false);
         let thread = Arbiter::new();
-        thread.spawn_fn(move || name_thread(&format!("consumer-{number}")));
+        thread.spawn_fn(move || {
+            name_thread(&format!("consumer-{number}"));
+            give_way(NICE);
+        });
         let context = Context { stream: stream.clone(), sources, status, section, stop: stopped };
         let consumer = consumer.consumer.clone();
         thread.spawn(async move {

@@ -50,6 +50,7 @@ pub use open::{OpenError, SourceKey};
 use crate::broker::{Backlog, BacklogRead, Find, Found, History, Past, StreamEntry};
 use crate::config;
 use crate::event::SourceNumber;
+use crate::server::give_way;
 use crate::server::metrics::Metrics;
 use crate::source::{Checkpoint, SourceError, SourceStatus};
 use hole::Hole;
@@ -72,6 +73,10 @@ pub const MOST_WAITING: usize = 64 << 20;
 /// The same for one that works, but slower than the network: more, since sources that catch up may have posted a few
 /// large ledgers beyond [`SLOW_FROM`].
 pub const MOST_SLOW: usize = 2 * MOST_WAITING;
+
+/// How far the thread that reads for those who are behind stands back for those who are live: on two cores, 20 clients
+/// that read the past made the p99 of live ones 4 times as long without it, with it 1.6 times, and got as much.
+const READER_NICE: i32 = 19;
 
 /// Questions that may wait. Each session has one at most, and those that are lagging ask in turn.
 const MOST_QUESTIONS: usize = 16 << 10;
@@ -172,9 +177,10 @@ impl Journal {
         let writer = std::thread::Builder::new()
             .name("journal".to_owned())
             .spawn(move || writer::Writer::new(shared, store, metrics).run());
-        let reader = std::thread::Builder::new()
-            .name("journal-read".to_owned())
-            .spawn(move || reader::Reader::new(shared_too, history).run(questions));
+        let reader = std::thread::Builder::new().name("journal-read".to_owned()).spawn(move || {
+            give_way(READER_NICE);
+            reader::Reader::new(shared_too, history).run(questions);
+        });
         for thread in [writer, reader] {
             match thread {
                 Ok(thread) => lock(&self.threads).push(thread),

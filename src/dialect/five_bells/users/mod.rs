@@ -56,7 +56,6 @@ use table::{Surroundings, Table};
 /// Passwords that are verified at once, at most; half the processors where there are few.
 const MOST_THREADS: usize = 2;
 /// Streams go before logins: how far the threads that verify stand back.
-#[cfg(target_os = "linux")]
 const NICE: i32 = 10;
 
 /// Who came in, as it was then.
@@ -208,9 +207,7 @@ impl Users {
 
     /// Verifies passwords until none waits.
     fn verify_all(&self) {
-        #[cfg(target_os = "linux")]
-        // There it is of this thread alone. Where it is not allowed, all goes on as before.
-        let _ = rustix::process::setpriority_process(None, NICE);
+        crate::server::give_way(NICE);
         while let Some(job) = self.queue.next() {
             self.verified.fetch_add(1, Ordering::Relaxed);
             // A fault in there must not take the thread's place for ever.
