@@ -122,6 +122,7 @@ async fn server() -> (devnet::Devnet, Server, SocketAddr) {
         allowed_origins: Vec::new(),
         tokens_file: None,
         resume: false,
+        begin: None,
     };
     let mut config = Config {
         sources: Sources(vec![("a".to_owned(), SourceConfig { ledger: LedgerConfig::StellarRpc(source) })]),

@@ -17,6 +17,7 @@ mod body;
 mod cursor;
 mod family;
 mod kind;
+mod replay;
 pub mod stored;
 
 pub use amount::{Amount, AmountError};
@@ -25,6 +26,7 @@ pub use body::{Asset, Body, ContractEvent, LedgerFacts, Movement, Payment, Trade
 pub use cursor::{Cursor, CursorEntry, CursorError, EventCursor, Mark};
 pub use family::Family;
 pub use kind::{EventKind, KindSet};
+pub use replay::{Replay, Speed, SpeedError};
 pub use stored::NativeForm;
 
 /// A namespaced key such as `account:G…`, `contract:C…` or, for assets, `native`, `USDC`,

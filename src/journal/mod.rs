@@ -27,6 +27,7 @@
 //! together with their checkpoints. `cargo bench --bench journal` measures the whole.
 
 mod checkpoint;
+mod export;
 mod form;
 mod hole;
 mod open;
@@ -38,6 +39,10 @@ mod store;
 mod tests;
 mod writer;
 
+pub use export::{Bound, Export, ExportError, Exported};
+#[cfg(test)]
+pub(crate) use form::Packer;
+pub(crate) use form::Unpacker;
 pub use open::{OpenError, SourceKey};
 
 use crate::broker::{Backlog, BacklogRead, Find, Found, History, Past, StreamEntry};
