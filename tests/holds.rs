@@ -122,6 +122,7 @@ async fn server() -> (devnet::Devnet, Server, SocketAddr) {
         allowed_origins: Vec::new(),
         tokens_file: None,
         resume: false,
+        replay: false,
         begin: None,
     };
     let mut config = Config {

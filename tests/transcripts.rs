@@ -183,7 +183,7 @@ impl Bare {
 
     /// The first change is not taken.
     fn refused(&mut self, error: ResumeError) -> Result<(), String> {
-        let Some(Waiting::Change(Change { start: Start::Mark(_), .. })) = self.waiting.pop_front() else {
+        let Some(Waiting::Change(Change { start: Start::Mark(..), .. })) = self.waiting.pop_front() else {
             return Err("nobody asked to go on".to_owned());
         };
         let mut output = Output::default();

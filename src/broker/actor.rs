@@ -217,7 +217,7 @@ impl Handler<Register> for Broker {
         let begin = register.opened.map(|opened| match (register.located, register.wish.start()) {
             (Some(located), _) => self.history.begin_at(&register.sources, *located),
             (None, Start::Opened { at_most }) => self.history.begin(&register.sources, opened, *at_most),
-            (None, Start::Head | Start::Mark(_)) => Begin::at(Position::after(self.head)),
+            (None, Start::Head | Start::Mark(..)) => Begin::at(Position::after(self.head)),
         });
         router.address.do_send(Apply { session: register.session, head: self.head, begin, wish: register.wish });
     }

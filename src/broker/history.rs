@@ -9,6 +9,7 @@ mod marks;
 pub use marks::{Fork, InMemory};
 
 use super::entry::StreamEntry;
+use super::locate::Replayed;
 use crate::dialect::Resumed;
 use crate::event::{Hash, LedgerBatch, SourceNumber};
 use std::collections::{HashMap, VecDeque};
@@ -88,6 +89,8 @@ pub struct Resumption {
     pub ledger: Option<Arc<StreamEntry>>,
     /// A break just before the position is none for the client.
     pub anew: bool,
+    /// How it is fed from there, if not as any that comes back.
+    pub replay: Option<Arc<Replayed>>,
 }
 
 /// Where the stream was when a session opened.

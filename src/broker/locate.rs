@@ -3,6 +3,10 @@
 //! Memory is asked first, under a short lock; what it no longer has, the journal is asked for, off the actors' threads.
 //! A place found here does not move: the stream is only appended to.
 
+mod end;
+
+pub use end::{Replayed, judge_end};
+
 use super::StreamEntry;
 use super::backlog::{Backlog, BacklogRead, Find, Found};
 use super::history::{Fork, History, InMemory, Position};
@@ -44,6 +48,8 @@ pub struct Located {
     pub ledger: Option<Arc<StreamEntry>>,
     /// The client wants no more than what begins there: a break before it is none for it.
     pub anew: bool,
+    /// How it is fed from there, if not as any that comes back.
+    pub replay: Option<Arc<Replayed>>,
 }
 
 impl Located {
@@ -105,6 +111,8 @@ fn wanted(history: &History, sources: &[SourceNumber], mark: &Mark) -> Result<Ve
             return Ok(vec![Wanted { source: *source, network, index: *index, hash: None, after: None }]);
         }
         (Mark::Ledger(_), _) => return Err(ResumeError::SeveralSources),
+        // It is asked for elsewhere.
+        (Mark::Oldest, _) => return Ok(Vec::new()),
         (Mark::After(cursor), _) => &cursor.entries,
     };
     let mut all = Vec::new();

@@ -42,7 +42,7 @@ pub use filter::{Clause, MAX_TAGS, Subscription};
 pub use follower::{Followed, follow};
 pub use history::{Begin, Behind, Fork, History, InMemory, Kept, Opened, Past, Position, Read, Resumption};
 pub use index::{Hit, Index};
-pub use locate::{Located, Locator, SourcePlace, judge};
+pub use locate::{Located, Locator, Replayed, SourcePlace, judge, judge_end};
 pub use outbox::{Bound, MAX_CHUNKS, Outbox};
 pub use rendering::{Render, RenderingId, Renderings};
 pub use router::{

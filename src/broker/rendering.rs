@@ -1,5 +1,6 @@
 //! Renderings: the forms in which events are written, each made once and shared by every session.
 
+use crate::dialect::ReplayEnd;
 use crate::dialect::frame::Frames;
 use crate::event::{Continuity, KindSet, LedgerBatch};
 use std::sync::Arc;
@@ -24,6 +25,9 @@ pub trait Render: Send + Sync + 'static {
     /// Writes a break in the row of ledgers; without a frame the dialect has no words for it and
     /// its sessions are closed instead.
     fn continuity(&self, batch: &LedgerBatch, continuity: &Continuity, frames: &mut Frames);
+
+    /// Writes the end of a replay, if the dialect has words for it beside the close.
+    fn replay_end(&self, _end: &ReplayEnd, _frames: &mut Frames) {}
 }
 
 /// Every rendering of the process. Filled at start, then shared and never changed.

@@ -122,7 +122,7 @@ fn config(arguments: &Arguments, summary: &Summary) -> anyhow::Result<Config> {
     if !arguments.together {
         let until = Some(Mark::Ledger(summary.header.to.ledger));
         for mount in &mut mounts {
-            mount.begin = Some((Mark::Ledger(summary.header.from.ledger), Replay { speed: arguments.speed, until: until.clone() }));
+            mount.begin = Some((Mark::Oldest, Replay { speed: arguments.speed, until: until.clone() }));
         }
     }
     config.sources = Sources(vec![(name, SourceConfig { ledger })]);
@@ -167,6 +167,7 @@ fn mounts(summary: &Summary) -> Vec<Mount> {
             allowed_origins: Vec::new(),
             tokens_file: None,
             resume: false,
+            replay: false,
             begin: None,
         });
     };

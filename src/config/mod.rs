@@ -283,6 +283,9 @@ pub struct Mount {
     /// Whether clients may say in their handshake where they go on.
     #[serde(default)]
     pub resume: bool,
+    /// Whether they may say how fast and until where, too.
+    #[serde(default)]
+    pub replay: bool,
     /// Where every session begins that does not say, and how it is fed; nobody's own words.
     #[serde(skip)]
     pub begin: Option<(Mark, Replay)>,

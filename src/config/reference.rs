@@ -166,6 +166,15 @@ impl Show for Mount {
                 ],
                 self.resume.show(),
             ),
+            entry(
+                "replay",
+                &[
+                    " Whether a client that begins in the past may say how fast it is fed and until where: `&speed=10x&until=` and",
+                    " the number of a ledger or a cursor behind `?resume=`, which this allows as well, or by its protocol's own",
+                    " means. Default false: a slow replay stays behind for as long as it likes, and reads from the journal.",
+                ],
+                self.replay.show(),
+            ),
             entry("config", &[], config),
         ])
     }
@@ -225,6 +234,7 @@ pub fn example() -> Config {
         allowed_origins: Vec::new(),
         tokens_file: None,
         resume: false,
+        replay: false,
         begin: None,
     };
     Config {

@@ -26,7 +26,7 @@ pub use table::{DialectConfig, build};
 
 use crate::broker::{StreamEntry, Subscription};
 use crate::config::Config;
-use crate::event::{CursorError, Family, LedgerRef, Mark, SourceNumber};
+use crate::event::{Cursor, CursorError, Family, LedgerRef, Mark, Replay, SourceNumber};
 use crate::server::FileError;
 use crate::source::Coin;
 use bytes::Bytes;
@@ -77,6 +77,9 @@ pub enum Oversize {
         up_to: usize,
     },
 }
+
+/// The close code at the end of a replay, of every dialect: its client asked for no more.
+pub const REPLAY_ENDED: u16 = 1000;
 
 /// Close codes for what a session cannot help.
 #[derive(Debug, Clone, Copy)]
@@ -141,6 +144,8 @@ pub enum Ending {
     TooManyMessages,
     /// The token or key that let the client in is no longer known.
     Revoked,
+    /// A replay has come to the end that its client asked for, and everything before it has left.
+    ReplayEnd,
 }
 
 impl Ending {
@@ -153,6 +158,7 @@ impl Ending {
             Ending::Dead => "dead",
             Ending::TooManyMessages => "too_many_messages",
             Ending::Revoked => "revoked",
+            Ending::ReplayEnd => "replay_end",
         }
     }
 }
@@ -252,8 +258,8 @@ pub enum Start {
         /// Events before the head, before filtering.
         at_most: u64,
     },
-    /// Where the client says. If that cannot be, the change is not taken ([`Dialect::refused`]).
-    Mark(Mark),
+    /// Where the client says, and fed as it says. If that cannot be, the change is not taken ([`Dialect::refused`]).
+    Mark(Mark, Replay),
 }
 
 /// Why a client cannot go on where it says. The texts are sent to it, so they repeat nothing of what it wrote.
@@ -290,6 +296,34 @@ pub enum ResumeError {
         /// The last.
         to: u64,
     },
+    /// The end of a replay is from the future.
+    #[error(
+        "until: ledger {ledger} is not there yet, the newest is {newest}; leave it out to go on with what happens now"
+    )]
+    EndAhead {
+        /// The ledger.
+        ledger: u64,
+        /// The newest.
+        newest: u64,
+    },
+    /// The end of a replay is where it begins, or before that.
+    #[error("until: ledger {ledger} is not after the beginning; name a later one")]
+    EndBefore {
+        /// The ledger.
+        ledger: u64,
+    },
+    /// The end of a replay is gone.
+    #[error("until: ledger {ledger} is not kept any more; name a later one")]
+    EndGone {
+        /// The ledger.
+        ledger: u64,
+    },
+    /// The end of a replay is a ledger that was replaced.
+    #[error("until: ledger {ledger} is of another chain; name its number")]
+    EndOtherChain {
+        /// The ledger.
+        ledger: u64,
+    },
     /// Nothing is known of a source yet.
     #[error("no ledger was read yet; try again in a moment")]
     NotReady,
@@ -309,6 +343,19 @@ pub struct Resumed {
     pub lost: Vec<Lost>,
     /// Where the client was on a chain that no longer counts; it goes on after the last ledger of both.
     pub parted: Vec<Parted>,
+}
+
+/// What is told at the end of a replay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReplayEnd {
+    /// The last ledger, as the client named it.
+    pub ledger: u64,
+    /// With it a later session goes on after the end.
+    pub cursor: Cursor,
+    /// Ledgers that were passed.
+    pub ledgers: u64,
+    /// Events that the client got of them.
+    pub events: u64,
 }
 
 /// Ledgers of a network that are not kept any more.
@@ -484,6 +531,8 @@ pub struct MountContext {
     pub url: String,
     /// The mount's sources, in the order of the settings.
     pub mounted: Vec<MountedSource>,
+    /// Whether clients may say how fast and until where they are fed (the mount's `replay`).
+    pub replay: bool,
     /// Names and addresses of the contracts that its sources watch.
     pub contracts: Vec<(String, String)>,
     /// Where the dialect's own settings stand, for errors: `listeners[0].mounts[0].config`.

@@ -61,6 +61,8 @@ pub enum Mark {
     After(Cursor),
     /// With this ledger of the one source.
     Ledger(u64),
+    /// With the oldest ledger of each source that is kept. Nobody's own words.
+    Oldest,
 }
 
 /// Why a text is no cursor.

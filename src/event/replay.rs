@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn speeds_are_read_exactly() {
-        for (text, thousandths) in [("1x", 1000), ("10x", 10_000), ("0.1x", 100), ("1000x", 1_000_000), ("2.125x", 2125)]
+        for (text, thousandths) in
+            [("1x", 1000), ("10x", 10_000), ("0.1x", 100), ("1000x", 1_000_000), ("2.125x", 2125)]
         {
             assert_eq!(text.parse(), Ok(Speed::Times(thousandths)));
             assert_eq!(Speed::Times(thousandths).to_string(), text);
@@ -97,8 +98,26 @@ mod tests {
         assert_eq!("max".parse(), Ok(Speed::Max));
         assert_eq!(Speed::Max.to_string(), "max");
         for wrong in [
-            "", "x", "1", "10", "1X", "-1x", "+1x", "0x", "0.09x", "1000.001x", "1001x", "99999x", "1.x", ".5x", "1.0000x",
-            "1e2x", "1 x", "Max", "١x", "1.5.5x",
+            "",
+            "x",
+            "1",
+            "10",
+            "1X",
+            "-1x",
+            "+1x",
+            "0x",
+            "0.09x",
+            "1000.001x",
+            "1001x",
+            "99999x",
+            "1.x",
+            ".5x",
+            "1.0000x",
+            "1e2x",
+            "1 x",
+            "Max",
+            "١x",
+            "1.5.5x",
         ] {
             assert_eq!(wrong.parse::<Speed>(), Err(SpeedError), "{wrong}");
         }

@@ -158,6 +158,7 @@ mod tests {
             allowed_origins: origins.iter().map(|origin| origin.parse().unwrap()).collect(),
             tokens_file: tokens,
             resume: false,
+            replay: false,
             begin: None,
         }
     }

@@ -4,7 +4,7 @@
 use super::access::{BEARER, offers_bearer};
 use crate::config::Network;
 use crate::dialect::ResumeError;
-use crate::event::{Cursor, Mark};
+use crate::event::{Cursor, CursorError, Mark, Replay, SpeedError};
 use actix_http::{Method, RequestHead, Response, StatusCode, Version, body::BoxBody, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -64,6 +64,21 @@ pub enum Refusal {
     /// The mount's settings do not say `resume: true`.
     #[error("nobody can say here where to go on; the operator allows it by `resume: true`")]
     NoResume,
+    /// The mount's settings do not say `replay: true`.
+    #[error("nobody can say here how to go on; the operator allows it by `replay: true`")]
+    NoReplay,
+    /// How to go on, without where.
+    #[error("speed and until say how to go on; send them with resume")]
+    NoMark,
+    /// One thing said twice.
+    #[error("{0}: stands there twice; send one ledger or one cursor of each network, one speed, one until")]
+    Twice(&'static str),
+    /// No speed.
+    #[error("speed: {0}")]
+    Speed(SpeedError),
+    /// No end.
+    #[error("until: {0}")]
+    Until(CursorError),
     /// It cannot go on where it says.
     #[error("resume: {0}")]
     Resume(ResumeError),
@@ -92,7 +107,13 @@ impl Refusal {
             Refusal::NoRequest => "no_request",
             Refusal::Connections => "connections",
             Refusal::ConnectionsPerAddress => "connections_per_address",
-            Refusal::NoResume | Refusal::Resume(_) => "resume",
+            Refusal::NoResume
+            | Refusal::NoReplay
+            | Refusal::NoMark
+            | Refusal::Twice(_)
+            | Refusal::Speed(_)
+            | Refusal::Until(_)
+            | Refusal::Resume(_) => "resume",
             Refusal::Draining => "draining",
         }
     }
@@ -106,6 +127,11 @@ impl Refusal {
             | Refusal::Key
             | Refusal::Body
             | Refusal::NoResume
+            | Refusal::NoReplay
+            | Refusal::NoMark
+            | Refusal::Twice(_)
+            | Refusal::Speed(_)
+            | Refusal::Until(_)
             | Refusal::Resume(_) => StatusCode::BAD_REQUEST,
             Refusal::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
             Refusal::Path => StatusCode::NOT_FOUND,
@@ -198,16 +224,47 @@ pub fn check_size(head: &RequestHead, limit: usize) -> Result<(), Refusal> {
 /// The header of a good answer that names where the session begins, on mounts that allow to go on.
 const CURSOR_HEADER: &str = "ledgercast-cursor";
 
-/// Where a client wants to go on, by `?resume=`.
-pub fn mark(head: &RequestHead, allowed: bool) -> Result<Option<Mark>, Refusal> {
-    let mut asked = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("resume="));
-    let Some(text) = asked.next() else { return Ok(None) };
-    if !allowed {
-        return Err(Refusal::NoResume);
+/// Cursors of one request: those of all networks of a mount.
+const MOST_CURSORS: usize = 64;
+
+/// Where a client wants to go on, by `resume=` in its query, and how, by `speed=` and `until=`. A mount may allow the
+/// one or both.
+pub fn mark(head: &RequestHead, resumes: bool, replays: bool) -> Result<Option<(Mark, Replay)>, Refusal> {
+    let asked = |name: &'static str| {
+        let pairs = head.uri.query().unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        // Clients that escape what need not be escaped.
+        let text = |text: &str| text.replacen("%3A", ":", 1).replacen("%3a", ":", 1);
+        pairs.filter(move |(key, _)| *key == name).map(move |(_, value)| text(value))
+    };
+    let once = |name: &'static str| {
+        let mut all = asked(name);
+        let first = all.next();
+        if all.next().is_some() { Err(Refusal::Twice(name)) } else { Ok(first) }
+    };
+    let mut mark = None;
+    for (number, text) in asked("resume").enumerate() {
+        if !resumes {
+            return Err(Refusal::NoResume);
+        }
+        let one: Mark = text.parse().map_err(|error| Refusal::Resume(ResumeError::Cursor(error)))?;
+        mark = Some(match (mark, one) {
+            (None, first) => first,
+            // One of each network.
+            (Some(Mark::After(all)), Mark::After(one)) if number < MOST_CURSORS => Mark::After(all.and(one)),
+            _ => return Err(Refusal::Twice("resume")),
+        });
     }
-    // Clients that escape what need not be escaped.
-    let text = text.replacen("%3A", ":", 1).replacen("%3a", ":", 1);
-    text.parse().map(Some).map_err(|error| Refusal::Resume(ResumeError::Cursor(error)))
+    let (speed, until) = (once("speed")?, once("until")?);
+    if speed.is_none() && until.is_none() {
+        return Ok(mark.map(|mark| (mark, Replay::default())));
+    }
+    if !replays {
+        return Err(Refusal::NoReplay);
+    }
+    let mark = mark.ok_or(Refusal::NoMark)?;
+    let speed = speed.map(|text| text.parse().map_err(Refusal::Speed)).transpose()?.unwrap_or_default();
+    let until = until.map(|text| text.parse().map_err(Refusal::Until)).transpose()?;
+    Ok(Some((mark, Replay { speed, until })))
 }
 
 /// The answer to a good handshake; `cursor` is where the session begins, if that is told.
@@ -243,6 +300,7 @@ pub fn client(head: &RequestHead, peer: IpAddr, trusted: &[Network]) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::{CursorEntry, Place};
     use actix_http::header::{HeaderName, HeaderValue};
 
     fn head(lines: &[&'static str]) -> RequestHead {
@@ -256,22 +314,47 @@ mod tests {
 
     #[test]
     fn where_to_go_on() {
-        let mark = |query: &str, allowed| {
+        let (ledger, good) = (|number| Ok(Some((Mark::Ledger(number), Replay::default()))), (true, true));
+        let mark = |query: &str, (resumes, replays)| {
             let mut head = RequestHead::default();
             head.uri = format!("/ws{query}").parse().unwrap();
-            super::mark(&head, allowed)
+            super::mark(&head, resumes, replays)
         };
-        let malformed = Err(Refusal::Resume(ResumeError::Cursor(crate::event::CursorError::Malformed)));
+        let malformed = || Err(Refusal::Resume(ResumeError::Cursor(CursorError::Malformed)));
+        let cursor = |network: &str, ledger| Cursor {
+            entries: vec![CursorEntry { network: network.into(), ledger, place: Place::END, hash: None }],
+        };
+        let (one, two, later) = (cursor("one", 5), cursor("two", 9), cursor("one", 6));
+        let both = Ok(Some((Mark::After(later.clone().and(two.clone())), Replay::default())));
+        let replay = Replay { speed: "2.5x".parse().unwrap(), until: Some(Mark::Ledger(9)) };
+        let until = Replay { until: Some(Mark::After(two.clone())), ..Replay::default() };
         for (query, allowed, expected) in [
-            ("", false, Ok(None)),
-            ("?a=b", true, Ok(None)),
-            ("?xresume=1", true, Ok(None)),
-            ("?token=x&resume=ledger:5", true, Ok(Some(Mark::Ledger(5)))),
-            ("?resume=ledger%3A5", true, Ok(Some(Mark::Ledger(5)))),
-            ("?resume=ledger:5", false, Err(Refusal::NoResume)),
-            ("?resume=", true, malformed.clone()),
-            ("?resume=ledger:x", true, malformed.clone()),
-            ("?resume=AQEB", true, malformed),
+            ("", (false, false), Ok(None)),
+            ("?a=b", good, Ok(None)),
+            ("?xresume=1", good, Ok(None)),
+            ("?token=x&resume=ledger:5", (true, false), ledger(5)),
+            ("?resume=ledger%3A5", (true, false), ledger(5)),
+            ("?resume=ledger:5", (false, false), Err(Refusal::NoResume)),
+            ("?resume=", good, malformed()),
+            ("?resume=ledger:x", good, malformed()),
+            ("?resume=oldest", good, malformed()),
+            ("?resume=AQEB", good, malformed()),
+            (&format!("?resume={one}&resume={two}&resume={later}"), good, both),
+            (&format!("?resume={one}&resume=ledger:5"), good, Err(Refusal::Twice("resume"))),
+            ("?resume=ledger:5&resume=ledger:5", good, Err(Refusal::Twice("resume"))),
+            (&format!("?{}resume={one}", format!("resume={one}&").repeat(64)), good, Err(Refusal::Twice("resume"))),
+            ("?resume=ledger:5&speed=2.5x&until=ledger:9", good, Ok(Some((Mark::Ledger(5), replay.clone())))),
+            ("?until=ledger%3A9&speed=2.5x&resume=ledger:5", good, Ok(Some((Mark::Ledger(5), replay)))),
+            (&format!("?resume=ledger:5&until={two}"), good, Ok(Some((Mark::Ledger(5), until)))),
+            ("?resume=ledger:5&speed=max", good, ledger(5)),
+            ("?resume=ledger:5&speed=max", (true, false), Err(Refusal::NoReplay)),
+            ("?resume=ledger:5&until=ledger:9", (true, false), Err(Refusal::NoReplay)),
+            ("?speed=1x", good, Err(Refusal::NoMark)),
+            ("?until=ledger:9", good, Err(Refusal::NoMark)),
+            ("?resume=ledger:5&speed=1", good, Err(Refusal::Speed(SpeedError))),
+            ("?resume=ledger:5&until=9", good, Err(Refusal::Until(CursorError::Malformed))),
+            ("?resume=ledger:5&speed=1x&speed=1x", good, Err(Refusal::Twice("speed"))),
+            ("?resume=ledger:5&until=ledger:9&until=ledger:9", good, Err(Refusal::Twice("until"))),
         ] {
             assert_eq!(mark(query, allowed), expected, "{query}");
         }

@@ -11,7 +11,7 @@ use super::{page, plain};
 use crate::broker::{self, History, MountEntry, Position, Router};
 use crate::config::Network;
 use crate::dialect::{Dialect, Entry, HttpReply, Opening, ResumeError};
-use crate::event::Mark;
+use crate::event::{Mark, Replay};
 use crate::session::{self, Handover, Shared, Socket, Worker};
 use actix::Actor;
 use actix_codec::{Encoder, Framed};
@@ -188,7 +188,7 @@ impl Listener {
         let entry = mount.dialect.open(opening).ok_or(Refusal::Path)?;
         handshake::check(head)?;
         let token = mount.access.judge(head)?;
-        let mark = handshake::mark(head, mount.resume)?;
+        let mark = handshake::mark(head, mount.resume, mount.replay)?.or_else(|| mount.begin.clone());
         Ok(Judged { mount: mount.clone(), entry, token, mark, place: self.admission.admit(peer)? })
     }
 }
@@ -198,7 +198,7 @@ struct Judged {
     mount: Arc<MountEntry>,
     entry: Entry,
     token: Option<Box<TokenId>>,
-    mark: Option<Mark>,
+    mark: Option<(Mark, Replay)>,
     place: Place,
 }
 
@@ -207,7 +207,7 @@ struct Entered {
     mount: Arc<MountEntry>,
     dialect: Box<dyn Dialect>,
     token: Option<Box<TokenId>>,
-    mark: Option<Mark>,
+    mark: Option<(Mark, Replay)>,
     place: Place,
 }
 
@@ -221,9 +221,10 @@ impl Judged {
             Entry::Asking(answer) => tokio::time::timeout(at_most, answer).await.map_err(|_| Refusal::Unanswered)?,
         };
         let dialect = entered?;
-        if let Some(mark) = &mark {
+        if let Some((mark, replay)) = &mark {
             let sources = dialect.sources().unwrap_or(&mount.sources);
-            match broker::judge(history, sources, mark) {
+            let until = |until| broker::judge_end(history, sources, mark, until);
+            match broker::judge(history, sources, mark).and_then(|()| replay.until.as_ref().map_or(Ok(()), until)) {
                 // It will be, when the session asks for its first events.
                 Ok(()) | Err(ResumeError::NotReady) => {}
                 Err(error) => return Err(Refusal::Resume(error).into()),

@@ -473,6 +473,7 @@ fn mounts(
                 waiting_changes: config.limits.waiting_changes as usize,
                 url: format!("{}{}", listener.public_url(bound[at]), mount.path.trim_end_matches('/')),
                 mounted: MountedSource::of(config, &mount.sources),
+                replay: mount.replay,
                 contracts: sources
                     .flat_map(|source| source.ledger.contracts())
                     .map(|(name, address)| (name.to_owned(), address.to_owned()))
@@ -487,7 +488,9 @@ fn mounts(
                 dialect,
                 sources: mount.sources.iter().filter_map(|name| config.sources.number(name)).collect(),
                 access: Access::load(mount, &key)?,
-                resume: mount.resume,
+                resume: mount.resume || mount.replay,
+                replay: mount.replay,
+                begin: mount.begin.clone(),
             }));
             number += 1;
         }

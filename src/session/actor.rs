@@ -5,9 +5,10 @@ use super::transport::{SessionContext, Trouble};
 use super::worker::Worker;
 use crate::broker::{Located, MountEntry, Opened, Register, Resume, SessionRef, Wish};
 use crate::dialect::{
-    Action, Applied, Call, CallError, Dialect, Ending, Input, Lane, Output, Reply, ResumeError, Start, frame,
+    Action, Applied, Call, CallError, Dialect, Ending, Input, Lane, Output, REPLAY_ENDED, Reply, ResumeError, Start,
+    frame,
 };
-use crate::event::{Mark, SourceNumber};
+use crate::event::{Mark, Replay, SourceNumber};
 use crate::server::metrics::Closed;
 use crate::source::CallUpstream;
 use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Handler, Message, WrapFuture};
@@ -90,7 +91,7 @@ pub struct Session {
     /// Where the stream was at the handshake; taken by the first registration.
     opened: Option<Opened>,
     /// Where it begins instead, as its client's handshake said; taken by the first registration, too.
-    mark: Option<Box<Mark>>,
+    mark: Option<Box<(Mark, Replay)>>,
     /// What is with the Broker or the Router.
     changing: Option<Changing>,
     /// What waits for it, with the bytes of the messages that asked for it.
@@ -112,7 +113,7 @@ impl Session {
         dialect: Box<dyn Dialect>,
         number: SessionRef,
         opened: Opened,
-        mark: Option<Mark>,
+        mark: Option<(Mark, Replay)>,
     ) -> Session {
         let (opened, mark) = (Some(opened), mark.map(Box::new));
         Session {
@@ -282,13 +283,13 @@ impl Session {
         let mark = match wish.start() {
             // It has its place.
             _ if self.opened.is_none() => None,
-            Start::Mark(mark) => Some(mark.clone()),
+            Start::Mark(mark, replay) => Some((mark.clone(), replay.clone())),
             Start::Head | Start::Opened { .. } => self.mark.take().map(|mark| *mark),
         };
         match mark {
             None => self.register(wish, None),
-            Some(mark) => {
-                let locating = self.worker.locator().locate(self.sources().clone(), mark);
+            Some((mark, replay)) => {
+                let locating = self.worker.locator().begin(self.sources().clone(), mark, replay);
                 ctx.spawn(locating.into_actor(self).map(|located, session, ctx| match located {
                     Ok(located) => session.go_on(wish, located, ctx),
                     Err(error) => session.refused(error, ctx),
@@ -389,6 +390,7 @@ impl Session {
                 Ending::Gap => codes.gap,
                 Ending::Dead => codes.dead,
                 Ending::TooManyMessages | Ending::Revoked => codes.limit,
+                Ending::ReplayEnd => REPLAY_ENDED,
             };
             self.told(Some(code), reason, true, lag);
             self.link.close(frame::close(Some(code), ""), false, &self.worker);

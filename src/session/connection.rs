@@ -12,7 +12,7 @@ use super::transport::{self, ActorOutput};
 use super::worker::Worker;
 use crate::broker::{MountEntry, SessionRef};
 use crate::dialect::{Dialect, Oversize};
-use crate::event::Mark;
+use crate::event::{Mark, Replay};
 use crate::server::access::TokenId;
 use bytes::Bytes;
 use std::future::Future;
@@ -54,8 +54,8 @@ pub struct Handover {
     pub peer: IpAddr,
     /// The access token that let it in.
     pub token: Option<Box<TokenId>>,
-    /// Where it goes on.
-    pub mark: Option<Mark>,
+    /// Where it goes on, and how.
+    pub mark: Option<(Mark, Replay)>,
     /// Released when the connection is over.
     pub place: Box<dyn std::any::Any>,
 }

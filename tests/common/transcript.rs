@@ -278,6 +278,7 @@ impl Transcript {
                 "dead" => Ending::Dead,
                 "too_many_messages" => Ending::TooManyMessages,
                 "revoked" => Ending::Revoked,
+                "replay_end" => Ending::ReplayEnd,
                 other => return Err(format!("`{other}` is no ending")),
             })),
             other => return Err(format!("`{other}` begins no step")),

@@ -73,6 +73,7 @@ fn config(bind: SocketAddr) -> Config {
         allowed_origins: Vec::new(),
         tokens_file: None,
         resume: false,
+        replay: false,
         begin: None,
     };
     config.listeners = vec![Listener { bind: Bind(bind), mounts: vec![mount], ..Listener::default() }];

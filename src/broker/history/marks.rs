@@ -156,7 +156,7 @@ impl History {
     pub fn begin_at(&self, sources: &[SourceNumber], located: Located) -> Begin {
         let rows = self.rows();
         let head = Position::after(rows.head);
-        let Located { places, lost, parted, ledger, anew } = located;
+        let Located { places, lost, parted, ledger, anew, replay } = located;
         let mut told = Resumed { lost, parted, ..Resumed::default() };
         let mut starts: Vec<(Position, SourceNumber)> = Vec::with_capacity(sources.len());
         for (source, place) in sources.iter().zip(places) {
@@ -172,6 +172,6 @@ impl History {
         starts.sort_unstable_by(|one, other| other.cmp(one));
         let at = starts.last().map_or(head, |(at, _)| *at);
         let later = starts.into_iter().filter(|(start, _)| *start > at).collect();
-        Begin { at, dropped: 0, resumed: Some(Box::new(super::Resumption { later, told, ledger, anew })) }
+        Begin { at, dropped: 0, resumed: Some(Box::new(super::Resumption { later, told, ledger, anew, replay })) }
     }
 }

@@ -43,6 +43,8 @@ impl SortBy {
     fn rank(self, slot: &Slot, worker: &Worker, head: u64, at: Instant) -> Rank {
         let (link, now) = (&slot.link, worker.clock.get());
         match self {
+            // A replay is where it wants to be.
+            SortBy::Lag if slot.pace().is_some() => (0, link.waiting() as u64),
             SortBy::Lag => (slot.ledgers_behind(head), link.waiting() as u64),
             SortBy::Waiting => (link.waiting() as u64, 0),
             SortBy::Age => (at.saturating_duration_since(link.opened).as_nanos() as u64, 0),
@@ -82,8 +84,10 @@ pub struct WorkerCount {
     pub worker: u16,
     /// Its sessions.
     pub sessions: usize,
-    /// Those behind the head.
+    /// Those behind the head that do not want to be there.
     pub lagging: usize,
+    /// Those that replay.
+    pub replaying: usize,
     /// Ledgers that the thread itself has not been through yet.
     pub behind_ledgers: u64,
 }
@@ -105,6 +109,9 @@ pub struct SessionReport {
     pub age_seconds: u64,
     /// Whether it has a subscription.
     pub registered: bool,
+    /// How fast it replays, if it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replays: Option<String>,
     /// Ledgers of all sources that it has not been fed wholly.
     pub lag_ledgers: u64,
     /// Events of its sources that it has not been fed, before filtering; at least so many where
@@ -136,11 +143,12 @@ impl Router {
     fn census(&self, asked: TakeCensus) -> Census {
         let sessions = self.worker.sessions.borrow();
         let head = sessions.newest();
-        let mut lagging = 0;
+        let (mut lagging, mut replaying) = (0, 0);
         // The least of those kept is at the top; of equals, the older session stays.
         let mut kept = BinaryHeap::with_capacity(asked.limit.min(sessions.len()));
         for (slot, found) in sessions.iter() {
-            lagging += usize::from(found.lag.is_some());
+            lagging += usize::from(found.lag.is_some() && found.pace().is_none());
+            replaying += usize::from(found.pace().is_some());
             let ranked = Reverse((asked.sort.rank(found, &self.worker, head, asked.at), Reverse(found.number), slot));
             if kept.len() < asked.limit {
                 kept.push(ranked);
@@ -158,6 +166,7 @@ impl Router {
                 worker: self.worker.number,
                 sessions: sessions.len(),
                 lagging,
+                replaying,
                 behind_ledgers: self.target.saturating_sub(head),
             },
             sessions: kept.into_sorted_vec().into_iter().filter_map(report).collect(),
@@ -181,6 +190,7 @@ impl Router {
             peer: link.peer,
             age_seconds: link.opened.elapsed().as_secs(),
             registered: slot.subscription.is_some(),
+            replays: slot.pace().map(|pace| pace.speed().to_string()),
             lag_ledgers: slot.ledgers_behind(head),
             lag_events: behind.map_or(0, |behind| behind.events),
             history_reaches: behind.is_none_or(|behind| behind.reached) || self.replay_reaches(slot),
@@ -229,6 +239,8 @@ mod tests {
             sources: Arc::new([0]),
             access: Default::default(),
             resume: false,
+            replay: false,
+            begin: None,
         };
         let mount = Arc::new(mount);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -267,7 +279,7 @@ mod tests {
         let by_age: Vec<u64> = first(&router, SortBy::Age, 3).into_iter().map(|(number, ..)| number).collect();
         assert_eq!(by_age, [1, 2, 3]);
         let Census { worker, .. } = router.census(TakeCensus { sort: SortBy::Lag, limit: 1, at: Instant::now() });
-        assert_eq!(worker, WorkerCount { worker: 3, sessions: 6, lagging: 4, behind_ledgers: 2 });
-        assert_eq!(router.worker.sessions.borrow().lags(), Lags { sessions: [1, 2, 1, 0], largest: 90 });
+        assert_eq!(worker, WorkerCount { worker: 3, sessions: 6, lagging: 4, replaying: 0, behind_ledgers: 2 });
+        assert_eq!(router.worker.sessions.borrow().lags(), Lags { sessions: [1, 2, 1, 0], replaying: 0, largest: 90 });
     }
 }

@@ -3,7 +3,7 @@
 
 use super::fan_out::copies;
 use super::sessions::Sessions;
-use super::{Granted, Router, SessionRef};
+use super::{Granted, Router, SessionRef, pace};
 use crate::broker::history::{Begin, Position, Read};
 use crate::broker::{Clause, StreamEntry, Subscription};
 use crate::dialect::Ending;
@@ -116,6 +116,10 @@ impl Router {
             if lag.held {
                 return Fed::Enough;
             }
+            if lag.pace.as_ref().is_some_and(|pace| pace.is_told()) {
+                pace::end(sessions, slot, worker);
+                return Fed::Enough;
+            }
             let at = lag.at;
             if at.is_boundary()
                 && let Some(wish) = lag.pending.take()
@@ -124,6 +128,13 @@ impl Router {
                     Granted::Subscribed => continue,
                     Granted::Held => return Fed::Enough,
                 }
+            }
+            if lag.pace.as_ref().is_some_and(|pace| pace.is_aside()) {
+                return Fed::Enough;
+            }
+            if lag.limit().is_some_and(|limit| limit <= at.read_through()) {
+                pace::end(sessions, slot, worker);
+                return Fed::Enough;
             }
             let (sources, up_to) = (lag.sources(&found.sources).clone(), lag.up_to(self.head));
             let read = self.memo.read.entry((sources.clone(), at, up_to));
@@ -136,6 +147,10 @@ impl Router {
             };
             let (entry, from) = match read {
                 Some(Read::Entry(entry, from)) => (entry, from),
+                Some(Read::Newest) if lag.limit() == Some(up_to) => {
+                    pace::end(sessions, slot, worker);
+                    return Fed::Enough;
+                }
                 Some(Read::Newest) if lag.begin_next() => continue,
                 Some(Read::Newest) if self.job.is_some() => return Fed::AtHead,
                 Some(Read::Newest) => {
@@ -145,7 +160,7 @@ impl Router {
                 Some(Read::Gone) | None if self.replay.reaches(&sources, at) => {
                     lag.parked = true;
                     let session = SessionRef { router: worker.number, slot, number: found.number };
-                    self.replay.ask(session, &sources, at);
+                    self.replay.ask(session, lag.stand(&sources), lag.chunk());
                     return Fed::Enough;
                 }
                 Some(Read::Gone) | None => {
@@ -154,6 +169,11 @@ impl Router {
                     return Fed::Enough;
                 }
             };
+            if let Some(pace) = &mut lag.pace
+                && self.set_aside(pace, entry.batch.ledger.closed_at, slot, found.number)
+            {
+                return Fed::Enough;
+            }
             if *left == 0 {
                 return Fed::More;
             }
@@ -169,7 +189,9 @@ impl Router {
                 None
             };
             let wanted = matches(&mut self.memo, &entry, subscription, left);
-            let wanted = &wanted[wanted.partition_point(|wanted| wanted.event < from)..];
+            let through = lag.pace.as_ref().map_or(u32::MAX, |pace| pace.end_within(entry.sequence));
+            let before = |event: u32| wanted.partition_point(|wanted| wanted.event < event);
+            let wanted = &wanted[before(from)..before(through)];
             let frame = |wanted: &Wanted| {
                 let frame = entry.frames(&worker.shared.renderings, subscription.rendering, wanted.event);
                 copies(frame, subscription.copies(wanted.mask))
@@ -195,6 +217,9 @@ impl Router {
                 Some(refused) if taken > 0 || !announced => Position { sequence: entry.sequence, event: refused.event },
                 _ => Position { sequence: entry.sequence, event: from },
             };
+            if let Some(pace) = &mut lag.pace {
+                pace.passed(events_taken, lag.at == Position::after(entry.sequence));
+            }
             if taken < frames.len() {
                 // No room, in this outbox or in all together: bytes wait, or the socket wakes its task.
                 return Fed::Enough;

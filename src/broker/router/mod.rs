@@ -11,6 +11,7 @@ mod crowd;
 mod drain;
 mod fan_out;
 mod feed;
+mod pace;
 mod replay;
 mod revoke;
 mod sessions;
@@ -30,6 +31,7 @@ use crate::session::{ChangeApplied, End, Held, Worker};
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message};
 use fan_out::Job;
 use feed::Memo;
+use pace::Aside;
 use replay::Replay;
 use sessions::{Lag, Slot};
 use std::collections::VecDeque;
@@ -92,6 +94,8 @@ pub struct Router {
     memo: Memo,
     /// What is read from behind history.
     replay: Replay,
+    /// Replays whose next ledger is not due.
+    aside: Aside,
     /// A further slice is on its way.
     scheduled: bool,
     /// For so many seconds the outboxes have been crowded.
@@ -113,6 +117,7 @@ impl Router {
             job: None,
             memo: Memo::default(),
             replay,
+            aside: Aside::default(),
             scheduled: false,
             crowded: 0,
             senders_wait: false,
@@ -135,6 +140,7 @@ impl Router {
         if left {
             self.schedule(ctx);
         }
+        self.arm(ctx);
     }
 
     /// A slice at the thread's next turn. Through the run queue and not the mailbox: an actor
@@ -214,7 +220,11 @@ impl Router {
                 sessions.grant(&self.worker, apply.session.slot, apply.wish, Begin::at(at));
                 sessions.make_hungry(apply.session.slot);
             }
-            Some(lag) if apply.begin.is_none() => lag.pending = Some(apply.wish),
+            Some(lag) if apply.begin.is_none() => {
+                lag.pending = Some(apply.wish);
+                // A replay whose next ledger is not due would look at it no sooner.
+                sessions.make_hungry(apply.session.slot);
+            }
             _ => {
                 let head = Position::after(self.head);
                 let begin = apply.begin.unwrap_or_else(|| Begin::at(head));

@@ -6,6 +6,7 @@
 //! looked at it. So every session comes on by a chunk before another has its second, and nobody holds memory for longer
 //! than it reads.
 
+use super::sessions::Lag;
 use super::{Router, SessionRef};
 use crate::broker::history::{Position, Read};
 use crate::broker::{Backlog, BacklogRead, StreamEntry};
@@ -17,6 +18,9 @@ use std::sync::Arc;
 
 /// Bytes of ledgers in a chunk, about: many of them for one question, and little beside history.
 const CHUNK: usize = 1 << 20;
+/// The same for a session that is fed slowly: of a large chunk most would be let go before it is due. Then a ledger is
+/// read twice, for the time at which it is due and when that has come.
+const SLOW_CHUNK: usize = 64 << 10;
 /// Reads under way at a time: enough to keep a disk busy.
 const READS: usize = 4;
 /// Seconds after which a chunk that nobody looks at is let go.
@@ -50,7 +54,7 @@ pub struct Replay {
 
 /// A place in the backlog that sessions stand at.
 #[derive(Clone, PartialEq, Eq)]
-struct Stand {
+pub(super) struct Stand {
     sources: Arc<[SourceNumber]>,
     /// The sequence that was read last.
     after: u64,
@@ -80,6 +84,18 @@ struct Reading {
     number: u64,
     stand: Stand,
     sessions: Vec<SessionRef>,
+}
+
+impl Lag {
+    /// Where it stands, reading these sources.
+    pub(super) fn stand(&self, sources: &Arc<[SourceNumber]>) -> Stand {
+        Stand { sources: sources.clone(), after: self.at.read_through() }
+    }
+
+    /// How much is read for it at a time.
+    pub(super) fn chunk(&self) -> usize {
+        if self.pace.as_ref().is_some_and(|pace| pace.is_slow()) { SLOW_CHUNK } else { CHUNK }
+    }
 }
 
 impl Replay {
@@ -114,10 +130,9 @@ impl Replay {
     }
 
     /// Has the chunk after a position read for a session, which is parked until then; if there is no room, in its turn.
-    pub fn ask(&mut self, session: SessionRef, sources: &Arc<[SourceNumber]>, at: Position) {
-        let stand = Stand { sources: sources.clone(), after: at.read_through() };
+    pub(super) fn ask(&mut self, session: SessionRef, stand: Stand, chunk: usize) {
         // Who waits already was there before.
-        let asked = self.join(session, &stand) || self.waiting.is_empty() && self.start(session, stand);
+        let asked = self.join(session, &stand) || self.waiting.is_empty() && self.start(session, stand, chunk);
         if !asked {
             self.waiting.push_back(session);
         }
@@ -130,7 +145,7 @@ impl Replay {
     }
 
     /// Begins to read, if there is room.
-    fn start(&mut self, session: SessionRef, stand: Stand) -> bool {
+    fn start(&mut self, session: SessionRef, stand: Stand, chunk: usize) -> bool {
         let unserved = self.chunks.iter().filter(|chunk| !chunk.served).count();
         let (Some(backlog), Some(router)) = (&self.backlog, &self.router) else { return false };
         if self.readings.len() >= READS || self.readings.len() + unserved >= self.most {
@@ -140,7 +155,7 @@ impl Replay {
         let (number, router) = (self.counter, router.clone());
         let done = Box::new(move |read| router.do_send(ReplayRead { number, read }));
         self.readings.push(Reading { number, stand: stand.clone(), sessions: vec![session] });
-        backlog.read(stand.sources, stand.after, CHUNK, done);
+        backlog.read(stand.sources, stand.after, chunk, done);
         true
     }
 
@@ -212,12 +227,12 @@ impl Router {
                 continue;
             };
             let Some(lag) = &mut slot.lag else { continue };
-            let stand = Stand { sources: lag.sources(&slot.sources).clone(), after: lag.at.read_through() };
+            let (stand, chunk) = (lag.stand(lag.sources(&slot.sources)), lag.chunk());
             if self.replay.chunks.iter().any(|chunk| chunk.has(&stand)) {
                 // Somebody else's, meanwhile.
                 lag.parked = false;
                 sessions.make_hungry(session.slot);
-            } else if !self.replay.join(session, &stand) && !self.replay.start(session, stand) {
+            } else if !self.replay.join(session, &stand) && !self.replay.start(session, stand, chunk) {
                 break;
             }
             self.replay.waiting.pop_front();

@@ -1,10 +1,11 @@
 //! The sessions of one thread: their slots, and what finds those that want an event.
 
+use super::pace::Pace;
 use crate::broker::history::{Begin, Opened, Position};
 use crate::broker::index::Index;
 use crate::broker::{Clause, RenderingId, StreamEntry, Subscription, Wish};
 use crate::dialect::Mount;
-use crate::event::{KindSet, SourceNumber};
+use crate::event::{KindSet, Mark, Replay, SourceNumber};
 use crate::server::access::Access;
 use crate::session::{Link, Session};
 use actix::Addr;
@@ -47,6 +48,10 @@ pub struct MountEntry {
     pub access: Access,
     /// Whether clients may say in their handshake where they go on.
     pub resume: bool,
+    /// Whether they may say how fast and until where, too.
+    pub replay: bool,
+    /// Where every session begins that does not say, and how it is fed: for mounts that show a past and nothing else.
+    pub begin: Option<(Mark, Replay)>,
 }
 
 /// One connection's place in its thread.
@@ -93,6 +98,8 @@ pub struct Lag {
     pub resumed: bool,
     /// Sources that begin later than the others.
     pub later: Option<Box<Later>>,
+    /// How fast and until where it is fed, if it says so.
+    pub pace: Option<Box<Pace>>,
 }
 
 /// A session whose sources begin at different positions, for a client that had more of one than of another.
@@ -105,7 +112,8 @@ pub struct Later {
 
 impl Lag {
     pub fn new(at: Position) -> Lag {
-        Lag { at, announced: false, pending: None, held: false, parked: false, resumed: false, later: None }
+        let (pending, later, pace) = (None, None, None);
+        Lag { at, announced: false, pending, held: false, parked: false, resumed: false, later, pace }
     }
 
     /// Of a session of these sources.
@@ -115,7 +123,8 @@ impl Lag {
         let has_begun = |source: &SourceNumber| waiting.iter().all(|(_, waits)| waits != source);
         let begun = sources.iter().copied().filter(has_begun).collect();
         let later = (!waiting.is_empty()).then(|| Box::new(Later { begun, waiting }));
-        Lag { resumed: true, announced: resumed.anew, later, ..Lag::new(begin.at) }
+        let pace = resumed.replay.clone().map(|replay| Box::new(Pace::new(replay)));
+        Lag { resumed: true, announced: resumed.anew, later, pace, ..Lag::new(begin.at) }
     }
 
     /// The sources that it reads now, of all that its session shows.
@@ -123,10 +132,22 @@ impl Lag {
         self.later.as_ref().map_or(all, |later| &later.begun)
     }
 
-    /// How far it may read before another source begins.
+    /// How far it may read before another source begins, or it ends.
     pub fn up_to(&self, head: u64) -> u64 {
         let next = self.later.as_ref().and_then(|later| later.waiting.last());
-        next.map_or(head, |(at, _)| at.read_through().min(head))
+        let next = next.map_or(head, |(at, _)| at.read_through().min(head));
+        self.limit().map_or(next, |limit| limit.min(next))
+    }
+
+    /// The sequence beyond which it reads nothing.
+    pub fn limit(&self) -> Option<u64> {
+        self.pace.as_ref().and_then(|pace| pace.limit())
+    }
+
+    /// Whether nobody need look at it: what it waits for wakes it.
+    fn waits(&self) -> bool {
+        let aside = self.pace.as_ref().is_some_and(|pace| pace.is_aside());
+        self.parked || aside && self.pending.is_none()
     }
 
     /// Everything before the beginning of the next source was read: it begins. False where there is none.
@@ -151,6 +172,8 @@ impl Lag {
 pub struct Lags {
     /// Sessions that are behind, by how many ledgers: [`Lags::CLASSES`].
     pub sessions: [usize; 4],
+    /// Sessions that replay: behind because they want to be.
+    pub replaying: usize,
     /// Ledgers that the last of them is behind.
     pub largest: u64,
 }
@@ -375,7 +398,7 @@ impl Sessions {
     /// Queues a lagging session that can take more. True if it is the first in the queue.
     pub fn make_hungry(&mut self, slot: u32) -> bool {
         let Some(entry) = self.slots.get_mut(slot as usize) else { return false };
-        if entry.lag.as_ref().is_none_or(|lag| lag.parked) || entry.hungry || entry.ending {
+        if entry.lag.as_ref().is_none_or(|lag| lag.waits()) || entry.hungry || entry.ending {
             return false;
         }
         entry.hungry = true;
@@ -417,7 +440,10 @@ impl Sessions {
         let newest = self.newest();
         let mut lags = Lags::default();
         for (_, slot) in self.iter().filter(|(_, slot)| slot.lag.is_some()) {
-            lags.count(slot.ledgers_behind(newest));
+            match slot.pace() {
+                None => lags.count(slot.ledgers_behind(newest)),
+                Some(_) => lags.replaying += 1,
+            }
         }
         lags
     }

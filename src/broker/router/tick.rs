@@ -55,10 +55,16 @@ impl Router {
 
 /// Whether something may be due for a session by the second, as far as its slot tells, or it is its turn.
 fn is_due(at: u32, slot: &Slot, worker: &Worker) -> bool {
-    let ends = slot.session.is_none() || slot.ending;
+    // Nobody tells when the last bytes of a replay have left.
+    let ends = slot.session.is_none() || slot.ending || is_told(slot);
     // Whose bytes they are only the links know.
     let may_stall = worker.waiting.bytes() > 0;
     ends || may_stall || slot.alarm.is_some() || at % ROUND == worker.clock.get() % ROUND
+}
+
+/// The end of its replay has been told.
+fn is_told(slot: &Slot) -> bool {
+    slot.pace().is_some_and(|pace| pace.is_told())
 }
 
 fn need(slot: &Slot, worker: &Worker) -> Need {
@@ -81,6 +87,9 @@ fn need(slot: &Slot, worker: &Worker) -> Need {
     }
     if over(link.silent_for(now), manners.dead_after) {
         return Need::End(Ending::Dead);
+    }
+    if is_told(slot) && link.waiting() == 0 {
+        return Need::End(Ending::ReplayEnd);
     }
     if slot.alarm.is_some_and(|alarm| link.opened.elapsed() >= alarm) {
         return Need::Ring;
@@ -123,6 +132,8 @@ mod tests {
             sources: Arc::new([0]),
             access: Default::default(),
             resume: false,
+            replay: false,
+            begin: None,
         };
         let mut sessions = worker.sessions.borrow_mut();
         let (session, _) = sessions.open(0, link.clone(), Arc::new(mount), Arc::new([0]));

@@ -117,6 +117,8 @@ struct Shared {
     config: Config,
     /// Values that the lists of one `register` may have together.
     values_per_session: usize,
+    /// Clients may say how fast and until where they are fed.
+    replay: bool,
     rendering: RenderingId,
     welcome: Bytes,
 }
@@ -129,10 +131,12 @@ pub struct FlowMount {
 impl FlowMount {
     /// A mount with these settings in these surroundings.
     pub fn new(config: Config, context: MountContext, renderings: &mut Renderings) -> FlowMount {
-        let MountContext { values_per_session, sources, .. } = context;
+        let MountContext { values_per_session, sources, replay, .. } = context;
         // With one source every event is of its network; with several, clients must be able to tell.
         let rendering = renderings.register(FlowRender { names_network: sources > 1, cursors: config.cursors });
-        FlowMount { shared: Arc::new(Shared { config, values_per_session, rendering, welcome: frame::text(WELCOME) }) }
+        FlowMount {
+            shared: Arc::new(Shared { config, values_per_session, replay, rendering, welcome: frame::text(WELCOME) }),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::PUBLIC_KINDS;
 use crate::broker::Clause;
-use crate::event::{Amount, AmountError, Cursor, CursorError, EventKind, Key, KindSet, Mark};
+use crate::event::{Amount, AmountError, Cursor, CursorError, EventKind, Key, KindSet, Mark, Replay, SpeedError};
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -48,6 +48,18 @@ pub(super) enum RegisterError {
     LedgerForm,
     #[error("resume and from_ledger: both say where to go on; send one of them")]
     TwoMarks,
+    #[error("speed: {0}")]
+    Speed(SpeedError),
+    #[error("speed: not a text; send \"max\", or \"10x\" for ten times the pace of the ledger")]
+    SpeedForm,
+    #[error("until: {0}")]
+    Until(CursorError),
+    #[error("until: not the number of a ledger and no cursor; send one of them")]
+    UntilForm,
+    #[error("speed, until: they say how to go on; send resume or from_ledger with them")]
+    NoMark,
+    #[error("speed, until: not allowed here; the operator allows them by `replay: true`")]
+    NoReplay,
     #[error("resume, from_ledger: only the first register of a connection can say where to go on; connect anew")]
     MarkTooLate,
 }
@@ -69,6 +81,7 @@ impl RegisterError {
         match self {
             NotJson { .. } | NotText | NotRegister => Wrong::Message,
             Cursor(_) | CursorForm | LedgerForm | TwoMarks | MarkTooLate => Wrong::Mark,
+            Speed(_) | SpeedForm | Until(_) | UntilForm | NoMark | NoReplay => Wrong::Mark,
             NoObject
             | FieldTwice
             | NoListOfTexts { .. }
@@ -84,8 +97,10 @@ impl RegisterError {
 #[derive(Debug)]
 pub(super) struct Registration {
     pub(super) filters: Filters,
-    /// Where to go on.
-    pub(super) mark: Option<Mark>,
+    /// Where to go on, and how.
+    pub(super) mark: Option<(Mark, Replay)>,
+    /// It says how fast or until where, which not every mount allows.
+    pub(super) replays: bool,
 }
 
 /// Filters as they were understood: what `registered` echoes. Order kept, repeated values once.
@@ -112,6 +127,10 @@ struct Message<'a> {
     resume: Option<&'a RawValue>,
     #[serde(borrow)]
     from_ledger: Option<&'a RawValue>,
+    #[serde(borrow)]
+    speed: Option<&'a RawValue>,
+    #[serde(borrow)]
+    until: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize, Default)]
@@ -163,7 +182,28 @@ pub(super) fn read(text: &str, limit: usize) -> Result<Registration, RegisterErr
         (None, Some(number)) => Some(Mark::Ledger(number.get().parse().map_err(|_| RegisterError::LedgerForm)?)),
         (Some(_), Some(_)) => return Err(RegisterError::TwoMarks),
     };
-    Ok(Registration { filters: Filters { types, account_ids, asset_codes, min_amount, least }, mark })
+    let replays = message.speed.is_some() || message.until.is_some();
+    if replays && mark.is_none() {
+        return Err(RegisterError::NoMark);
+    }
+    let replay = replay(message.speed, message.until)?;
+    let mark = mark.map(|mark| (mark, replay));
+    Ok(Registration { filters: Filters { types, account_ids, asset_codes, min_amount, least }, mark, replays })
+}
+
+/// How fast, and until where.
+fn replay(speed: Option<&RawValue>, until: Option<&RawValue>) -> Result<Replay, RegisterError> {
+    let text = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+    let speed = speed.map(|raw| {
+        let speed = text(raw).ok_or(RegisterError::SpeedForm)?;
+        speed.parse().map_err(RegisterError::Speed)
+    });
+    let until = until.map(|raw| match (raw.get().parse(), text(raw)) {
+        (Ok(number), _) => Ok(Mark::Ledger(number)),
+        (Err(_), Some(cursor)) => cursor.parse().map(Mark::After).map_err(RegisterError::Until),
+        (Err(_), None) => Err(RegisterError::UntilForm),
+    });
+    Ok(Replay { speed: speed.transpose()?.unwrap_or_default(), until: until.transpose()? })
 }
 
 /// The position of one cursor, or of all in a list together.

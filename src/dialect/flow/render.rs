@@ -6,8 +6,9 @@ mod tests;
 
 use super::PUBLIC_KINDS;
 use crate::broker::Render;
+use crate::dialect::ReplayEnd;
 use crate::dialect::frame::Frames;
-use crate::event::{Amount, Asset, Continuity, Event, EventCursor, Family, Hash, KindSet, LedgerBatch};
+use crate::event::{Amount, Asset, Continuity, Cursor, Event, EventCursor, Family, Hash, KindSet, LedgerBatch};
 use payload::Payload;
 use serde::{Serialize, Serializer};
 use std::fmt::{self, Display};
@@ -45,6 +46,15 @@ impl Render for FlowRender {
                 to_ledger: continuity.to_ledger,
                 reason: &continuity.reason,
             },
+        );
+    }
+
+    fn replay_end(&self, end: &ReplayEnd, frames: &mut Frames) {
+        let ReplayEnd { ledger, cursor, ledgers, events } = end;
+        let cursor = self.cursors.then_some(Text(cursor));
+        write(
+            frames,
+            &ReplayEndMessage { kind: "replay_end", ledger: *ledger, ledgers: *ledgers, events: *events, cursor },
         );
     }
 }
@@ -105,6 +115,17 @@ impl Display for Decimals<'_> {
 
 fn amount<'a>(amount: &'a Option<Amount>, asset: &Asset) -> Option<Text<Decimals<'a>>> {
     amount.as_ref().map(|amount| Text(Decimals { amount, decimals: asset.decimals }))
+}
+
+#[derive(Serialize)]
+struct ReplayEndMessage<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    ledger: u64,
+    ledgers: u64,
+    events: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<Text<&'a Cursor>>,
 }
 
 #[derive(Serialize)]

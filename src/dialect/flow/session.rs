@@ -4,7 +4,8 @@ use super::register::{self, RegisterError, Registration, Wrong};
 use super::{MANNERS, Shared};
 use crate::broker::{Clause, Subscription};
 use crate::dialect::{
-    Action, Change, Dialect, Ending, Input, Lane, Lost, Output, Parted, ResumeError, Resumed, Start, frame,
+    Action, Change, Dialect, Ending, Input, Lane, Lost, Output, Parted, REPLAY_ENDED, ResumeError, Resumed, Start,
+    frame,
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -141,12 +142,15 @@ impl Session {
             Ok(Registration { mark: Some(_), .. }) if self.state == State::Registered => {
                 self.refuse(&RegisterError::MarkTooLate, now, output);
             }
+            Ok(Registration { replays: true, .. }) if !self.shared.replay => {
+                self.refuse(&RegisterError::NoReplay, now, output);
+            }
             Ok(registration) => self.register(registration, output),
             Err(error) => self.refuse(&error, now, output),
         }
     }
 
-    fn register(&mut self, Registration { filters, mark }: Registration, output: &mut Output) {
+    fn register(&mut self, Registration { filters, mark, .. }: Registration, output: &mut Output) {
         let first = self.state == State::Unregistered;
         self.state = State::Registered;
         let message = if first {
@@ -160,7 +164,9 @@ impl Session {
         let echo = answered.then(|| to_raw_value(&filters).expect("lists of texts always make JSON"));
         output.subscribe(Change {
             subscription: Subscription { clauses, rendering: self.shared.rendering, copy_per_tag: false },
-            start: mark.map_or(Start::Opened { at_most: self.shared.config.max_queue_size }, Start::Mark),
+            start: mark.map_or(Start::Opened { at_most: self.shared.config.max_queue_size }, |(mark, replay)| {
+                Start::Mark(mark, replay)
+            }),
             answer: Box::new(move |applied| {
                 let filters = echo?;
                 // What was lost before the first filters; later ones keep the position and lose nothing.
@@ -216,6 +222,8 @@ impl Session {
                 let message = "the access token is no longer valid; connect with another";
                 self.leave(Code::Unauthorized, message, codes.limit, "access revoked", output);
             }
+            // What is told of it stands among the events.
+            Ending::ReplayEnd => self.close(REPLAY_ENDED, "end of the replay", output),
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::keys::KeyRef;
 use super::{MANNERS, REGISTER_WITHIN, Shared};
 use crate::broker::Subscription;
-use crate::dialect::{Change, Dialect, Ending, Input, Output, Start, frame};
+use crate::dialect::{Change, Dialect, Ending, Input, Output, REPLAY_ENDED, Start, frame};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::fmt;
@@ -170,6 +170,7 @@ impl Session {
             Ending::Dead => (codes.dead, "no sign of life"),
             Ending::TooManyMessages => (codes.limit, "too many messages"),
             Ending::Revoked => (codes.limit, "access revoked"),
+            Ending::ReplayEnd => (REPLAY_ENDED, "end of the replay"),
         };
         self.close(code, reason, output);
     }

@@ -3,7 +3,7 @@
 use super::MANNERS;
 use super::render::Stream;
 use crate::broker::{Clause, RenderingId, Subscription};
-use crate::dialect::{Change, Dialect, Ending, Input, Output, Start};
+use crate::dialect::{Change, Dialect, Ending, Input, Output, REPLAY_ENDED, Start};
 use std::time::Duration;
 
 /// One session's state.
@@ -45,6 +45,7 @@ impl Dialect for Session {
                     Ending::Dead => (codes.dead, "no sign of life"),
                     Ending::TooManyMessages => (codes.limit, "too many messages"),
                     Ending::Revoked => (codes.limit, "access revoked"),
+                    Ending::ReplayEnd => (REPLAY_ENDED, "end of the replay"),
                 };
                 output.close(code, reason);
             }

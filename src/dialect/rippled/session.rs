@@ -15,7 +15,9 @@ use super::snapshot::{Held, PATIENCE, Snapshot};
 use super::wants::Wants;
 use super::{Duplicates, MANNERS, Shared};
 use crate::broker::Subscription;
-use crate::dialect::{Action, Applied, CallError, Change, Dialect, Ending, Input, Output, Release, Start, frame};
+use crate::dialect::{
+    Action, Applied, CallError, Change, Dialect, Ending, Input, Output, REPLAY_ENDED, Release, Start, frame,
+};
 use crate::source::xrpl::native::Ledger;
 use std::sync::Arc;
 use std::time::Duration;
@@ -306,6 +308,7 @@ impl Session {
                 output.close(codes.limit, "threshold exceeded");
             }
             Ending::Revoked => output.close(codes.limit, "access revoked"),
+            Ending::ReplayEnd => output.close(REPLAY_ENDED, "end of the replay"),
         }
     }
 }

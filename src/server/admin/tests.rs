@@ -189,7 +189,7 @@ impl Actor for Answers {
 impl Handler<TakeCensus> for Answers {
     type Result = MessageResult<TakeCensus>;
     fn handle(&mut self, asked: TakeCensus, _: &mut Self::Context) -> Self::Result {
-        let worker = WorkerCount { worker: self.0, sessions: asked.limit, lagging: 0, behind_ledgers: 0 };
+        let worker = WorkerCount { worker: self.0, sessions: asked.limit, lagging: 0, replaying: 0, behind_ledgers: 0 };
         MessageResult(Census { worker, sessions: Vec::new() })
     }
 }
@@ -214,7 +214,7 @@ async fn a_worker_that_does_not_answer_is_named() {
     let (status, body) = json_of("/debug/sessions?limit=3", Fixed { workers, ..Fixed::default() }).await;
     let expected = json!({
         "sort": "lag", "limit": 3, "not_answering": ["worker-1"], "sessions": [],
-        "workers": [{"worker": 2, "sessions": 3, "lagging": 0, "behind_ledgers": 0}],
+        "workers": [{"worker": 2, "sessions": 3, "lagging": 0, "replaying": 0, "behind_ledgers": 0}],
     });
     assert_eq!((status, body), (200, expected));
 }

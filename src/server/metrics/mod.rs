@@ -84,6 +84,7 @@ pub struct Metrics {
     calls: Counters<2>,
     protocol_errors: Counters<2>,
     lagging: Gauges<1>,
+    replaying: Gauges<1>,
     behind: Gauges<2>,
     largest_lag: Gauges<1>,
     outbox_bytes: Gauges<1>,
@@ -155,6 +156,7 @@ impl Default for Metrics {
                 "Messages from clients that their dialect does not allow",
             ),
             lagging: registered(r, "sessions_lagging", "Sessions behind the head, fed from history"),
+            replaying: registered(r, "sessions_replaying", "Sessions behind the head because they replay"),
             behind: registered(r, "sessions_behind", "Sessions behind the head by so many ledgers at most"),
             largest_lag: registered(r, "sessions_largest_lag_ledgers", "Ledgers that the slowest session is behind"),
             outbox_bytes: registered(r, "outbox_bytes", "Bytes waiting in front of sockets"),
@@ -297,6 +299,7 @@ impl Metrics {
         }
         let label = [label];
         self.lagging.get_or_create(&label).set(gauge(lags.sessions.iter().sum::<usize>()));
+        self.replaying.get_or_create(&label).set(gauge(lags.replaying));
         self.largest_lag.get_or_create(&label).set(gauge(lags.largest));
         self.outbox_bytes.get_or_create(&label).set(gauge(outbox_bytes));
         self.inbound_bytes.get_or_create(&label).set(gauge(inbound_bytes));

@@ -67,7 +67,7 @@ fn filled() -> String {
     metrics.written(4096, 2);
     metrics.inbound_messages("flow", 3);
     metrics.called("main", "answered");
-    metrics.worker(0, Lags { sessions: [1, 0, 3, 0], largest: 70 }, 512, 256);
+    metrics.worker(0, Lags { sessions: [1, 0, 3, 0], replaying: 2, largest: 70 }, 512, 256);
     let consumer = consumer::Status::new(
         "postgres-0".to_owned(),
         Arc::new(crate::broker::History::new(1, 0, 1)),
@@ -118,6 +118,7 @@ fn counts_and_reads_as_openmetrics() {
         ("ledgercast_socket_writes_total", 2.0),
         (r#"ledgercast_inbound_messages_total{dialect="flow"}"#, 3.0),
         (r#"ledgercast_sessions_lagging{worker="0"}"#, 4.0),
+        (r#"ledgercast_sessions_replaying{worker="0"}"#, 2.0),
         (r#"ledgercast_sessions_behind{worker="0",ledgers="1"}"#, 1.0),
         (r#"ledgercast_sessions_behind{worker="0",ledgers="100"}"#, 3.0),
         (r#"ledgercast_sessions_behind{worker="0",ledgers="more"}"#, 0.0),

@@ -124,6 +124,7 @@ impl Conversation {
                     "gap" => Ending::Gap,
                     "dead" => Ending::Dead,
                     "revoked" => Ending::Revoked,
+                    "replay_end" => Ending::ReplayEnd,
                     _ => Ending::TooManyMessages,
                 };
                 self.feed(Input::Ending(ending));

@@ -1,8 +1,11 @@
 //! Clients over real sockets, before a broker whose memory is short and whose journal is long.
 
+mod paced;
+
 use crate::broker::testing::{Asked, Journal, RENDERINGS, batch};
 use crate::broker::{Append, Broker, History, MountEntry, Renderings, Router};
 use crate::dialect::{Entry, MountContext, Opening, flow};
+use crate::event::Mark;
 use crate::server::metrics::Metrics;
 use crate::session::{self, Handover, Shared, Worker};
 use actix::{Actor, Addr};
@@ -47,13 +50,22 @@ impl World {
         shared.backlog = Some(Arc::new(Asked(journal.clone())));
         shared.mounts = vec!["flow"];
         let mut renderings = Renderings::default();
-        let context = MountContext { values_per_session: 10, sources: 1, ..MountContext::default() };
+        let context = MountContext { values_per_session: 10, sources: 1, replay: true, ..MountContext::default() };
         let dialect = Arc::new(flow::FlowMount::new(flow::Config::default(), context, &mut renderings));
         shared.renderings = renderings;
         let worker = Rc::new(Worker::new(Arc::new(shared), 0));
         Router::new(worker.clone()).start();
         let (path, access) = ("/ws".to_owned(), Default::default());
-        let mount = MountEntry { number: 0, path, dialect, sources: Arc::new([0]), access, resume: false };
+        let mount = MountEntry {
+            number: 0,
+            path,
+            dialect,
+            sources: Arc::new([0]),
+            access,
+            resume: false,
+            replay: true,
+            begin: None,
+        };
         World { history, journal, broker, worker, mount: Arc::new(mount), ledgers: 0, events }
     }
 
@@ -62,12 +74,10 @@ impl World {
         for _ in 0..count {
             self.ledgers += 1;
             let before = self.history.head();
+            let mut batch = batch(0, self.ledgers, self.events);
+            batch.ledger.closed_at = self.ledgers as i64;
             self.broker
-                .send(Append {
-                    batch: batch(0, self.ledgers, self.events),
-                    posted: Instant::now(),
-                    counters: std::collections::BTreeMap::new(),
-                })
+                .send(Append { batch, posted: Instant::now(), counters: std::collections::BTreeMap::new() })
                 .await
                 .unwrap();
             self.journal.keep(&self.history.get(before + 1).unwrap());
@@ -80,7 +90,7 @@ impl World {
         let (server, peer) = listener.accept().await.unwrap();
         let Some(Entry::Session(dialect)) = self.mount.dialect.open(Opening::at("", "")) else { panic!() };
         let (to_write, read) = (Bytes::new(), Bytes::new());
-        let (token, mark, place) = (None, None, Box::new(()));
+        let (token, mark, place) = (None, self.mount.begin.clone(), Box::new(()));
         let handover = Handover { socket: server.into(), to_write, read, peer: peer.ip(), token, mark, place };
         session::spawn(&self.worker, self.mount.clone(), dialect, handover);
         let mut client = Client { socket };

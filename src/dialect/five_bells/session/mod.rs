@@ -11,7 +11,7 @@ use super::render::Form;
 use super::users::User;
 use super::{MANNERS, Place, Shared};
 use crate::broker::Subscription;
-use crate::dialect::{Change, Dialect, Ending, Input, Output, Start, frame};
+use crate::dialect::{Change, Dialect, Ending, Input, Output, REPLAY_ENDED, Start, frame};
 use crate::event::{Key, SourceNumber};
 use faults::Fault;
 use request::{Asked, Order};
@@ -167,6 +167,7 @@ impl Session {
                 (codes.limit, "too many messages")
             }
             Ending::Revoked => (codes.limit, "access revoked"),
+            Ending::ReplayEnd => (REPLAY_ENDED, "end of the replay"),
         };
         output.close(code, reason);
     }

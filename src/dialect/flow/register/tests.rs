@@ -64,7 +64,7 @@ fn where_to_go_on() {
     let mark = |fields: Value| {
         let mut message = json!({"type": "register"});
         message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
-        read(&message.to_string(), LIMIT).map(|registration| registration.mark)
+        read(&message.to_string(), LIMIT).map(|registration| registration.mark.map(|(mark, _)| mark))
     };
     let (one, other) = (cursor("one", 7), cursor("other", 9));
     assert_eq!(mark(json!({})), Ok(None));
