@@ -4,7 +4,10 @@ use super::devnet::Traffic;
 use crate::config::units::Time;
 use crate::config::{Admin, Bind, Config, Listener, Mount, SourceConfig, Sources, default_path};
 use crate::devnet::{self, Face};
-use crate::dialect::five_bells::{self, LedgerSettings, Named, users::{UserConfig, UserEntry}};
+use crate::dialect::five_bells::{
+    self, LedgerSettings, Named,
+    users::{UserConfig, UserEntry},
+};
 use crate::dialect::{DialectConfig, flow, maticvigil, planetmint, rippled};
 use crate::source::planetmint::ApiConfig;
 use crate::source::stellar::Secret;

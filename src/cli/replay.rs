@@ -5,7 +5,9 @@ use super::{banner, demo, descriptors};
 use crate::broker::History;
 use crate::config::check::check;
 use crate::config::units::{Size, Time};
-use crate::config::{Admin, Bind, Config, Listener, LogFormat, LogLevel, Mount, SourceConfig, Sources, load, reference};
+use crate::config::{
+    Admin, Bind, Config, Listener, LogFormat, LogLevel, Mount, SourceConfig, Sources, load, reference,
+};
 use crate::dialect::five_bells::{self, LedgerSettings, Named};
 use crate::dialect::{DialectConfig, flow, maticvigil, planetmint, rippled};
 use crate::event::{Family, Mark, Replay, Speed};
@@ -93,7 +95,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
             config.state_dir = Some(folder.path().to_owned());
             Some(folder)
         };
-        serve(&config, &Origin::Replay(&|clients, operators| told(&arguments, &summary, &config, clients, operators))).await
+        serve(&config, &Origin::Replay(&|clients, operators| told(&arguments, &summary, &config, clients, operators)))
+            .await
     })
 }
 
@@ -115,10 +118,13 @@ fn config(arguments: &Arguments, summary: &Summary) -> anyhow::Result<Config> {
     };
     let dialect = |mount: &Mount| reference::dialect(&mount.dialect).0;
     let known = mounts.iter().map(dialect).collect::<Vec<_>>().join(", ");
-    if let Some(unknown) = arguments.dialect.iter().find(|wanted| !mounts.iter().any(|mount| dialect(mount) == *wanted)) {
+    if let Some(unknown) = arguments.dialect.iter().find(|wanted| !mounts.iter().any(|mount| dialect(mount) == *wanted))
+    {
         bail!("--dialect {unknown}: this recording can be served as {known}");
     }
-    mounts.retain(|mount| arguments.dialect.is_empty() || arguments.dialect.iter().any(|wanted| wanted == dialect(mount)));
+    mounts.retain(|mount| {
+        arguments.dialect.is_empty() || arguments.dialect.iter().any(|wanted| wanted == dialect(mount))
+    });
     if !arguments.together {
         let until = Some(Mark::Ledger(summary.header.to.ledger));
         for mount in &mut mounts {
@@ -130,8 +136,11 @@ fn config(arguments: &Arguments, summary: &Summary) -> anyhow::Result<Config> {
     config.admin = Admin { bind: arguments.admin };
     (config.state_dir, config.consumers) = (None, Vec::new());
     // Nothing of it is given up while it is served.
-    config.journal =
-        crate::config::Journal { enabled: true, max_age: Time::days(36_500), max_bytes: Size(i64::MAX.cast_unsigned()) };
+    config.journal = crate::config::Journal {
+        enabled: true,
+        max_age: Time::days(36_500),
+        max_bytes: Size(i64::MAX.cast_unsigned()),
+    };
     let problems = check(&config);
     if !problems.is_empty() {
         let told: Vec<String> = problems.into_iter().map(|problem| problem.message).collect();
@@ -250,7 +259,13 @@ async fn unpack(path: &Path, directory: &Path, config: &Config) -> anyhow::Resul
 }
 
 /// What is said once it is up.
-fn told(arguments: &Arguments, summary: &Summary, config: &Config, clients: SocketAddr, operators: SocketAddr) -> String {
+fn told(
+    arguments: &Arguments,
+    summary: &Summary,
+    config: &Config,
+    clients: SocketAddr,
+    operators: SocketAddr,
+) -> String {
     let (clients, operators) = (banner::reachable(clients), banner::reachable(operators));
     let Summary { header, end, files } = summary;
     let path = arguments.path.display();
@@ -285,7 +300,9 @@ fn told(arguments: &Arguments, summary: &Summary, config: &Config, clients: Sock
             }
             DialectConfig::Maticvigil(_) => ("ws", "MaticVigil".to_owned()),
             DialectConfig::Planetmint(_) => ("http", "Planetmint; its API tells where the streams are".to_owned()),
-            DialectConfig::FiveBells(_) if arguments.config.is_none() => ("http", "five-bells-ledger; admin:admin".to_owned()),
+            DialectConfig::FiveBells(_) if arguments.config.is_none() => {
+                ("http", "five-bells-ledger; admin:admin".to_owned())
+            }
             DialectConfig::FiveBells(_) => ("http", "five-bells-ledger".to_owned()),
         };
         let _ = writeln!(text, "             {scheme}://{clients}{} ({about})", mount.path);

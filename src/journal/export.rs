@@ -5,8 +5,8 @@
 
 use super::form::{FormError, Packer, Unpacker};
 use super::hole::Hole;
-use super::store::{KeptRow, Store, StoreError, Stream, kind_named};
 use super::open::FILE;
+use super::store::{KeptRow, Store, StoreError, Stream, kind_named};
 use crate::event::{Continuity, ContinuityKind, LedgerBatch};
 use crate::source::short_digest;
 use std::collections::VecDeque;
@@ -34,9 +34,8 @@ impl FromStr for Bound {
         }
         let midnight = |date: jiff::civil::Date| date.to_zoned(jiff::tz::TimeZone::UTC).map(|day| day.timestamp());
         let time = text.parse::<jiff::Timestamp>().or_else(|_| text.parse().and_then(midnight));
-        let wrong = |_| {
-            format!("`{text}` is no ledger and no time; write 63353901, 2026-11-21T09:30:00Z or 2026-11-21 (UTC)")
-        };
+        let wrong =
+            |_| format!("`{text}` is no ledger and no time; write 63353901, 2026-11-21T09:30:00Z or 2026-11-21 (UTC)");
         time.map(|time| Bound::Time(time.as_second())).map_err(wrong)
     }
 }
@@ -175,7 +174,9 @@ impl Export {
     /// The first row from which on ledgers belong to the range.
     fn first_from(&self, from: Bound) -> Result<Option<u64>, ExportError> {
         match from {
-            Bound::Ledger(ledger) => self.ask(|store, stream, export| store.first_of(stream, export.stream.epoch, ledger)),
+            Bound::Ledger(ledger) => {
+                self.ask(|store, stream, export| store.first_of(stream, export.stream.epoch, ledger))
+            }
             Bound::Time(time) => self.first_closed(|closed| closed >= time),
         }
     }
@@ -183,7 +184,9 @@ impl Export {
     /// The last row of the range.
     fn last_to(&self, to: Bound) -> Result<Option<u64>, ExportError> {
         match to {
-            Bound::Ledger(ledger) => self.ask(|store, stream, export| store.last_of(stream, export.stream.epoch, ledger)),
+            Bound::Ledger(ledger) => {
+                self.ask(|store, stream, export| store.last_of(stream, export.stream.epoch, ledger))
+            }
             Bound::Time(time) => {
                 let later = self.first_closed(|closed| closed > time)?;
                 let end = later.unwrap_or(self.through + 1);
@@ -232,8 +235,7 @@ impl Export {
     }
 
     fn pack(&mut self, batch: LedgerBatch) -> Result<Exported, ExportError> {
-        let form =
-            self.packer.pack(&batch).map_err(|error| ExportError::Form { ledger: batch.ledger.index, error })?;
+        let form = self.packer.pack(&batch).map_err(|error| ExportError::Form { ledger: batch.ledger.index, error })?;
         Ok(Exported { batch, form })
     }
 
@@ -262,10 +264,7 @@ impl Export {
         hole.batch()
     }
 
-    fn ask<T>(
-        &self,
-        question: impl FnOnce(&Store, i64, &Export) -> Result<T, StoreError>,
-    ) -> Result<T, ExportError> {
+    fn ask<T>(&self, question: impl FnOnce(&Store, i64, &Export) -> Result<T, StoreError>) -> Result<T, ExportError> {
         let answer = question(&self.store, self.stream.id, self);
         answer.map_err(|error| ExportError::Store { path: self.path.clone(), error })
     }

@@ -7,8 +7,8 @@ const { Client } = require("xrpl");
 
 const XRPL_URL = process.env.XRPL_URL || "ws://127.0.0.1:8080/xrpl";
 const LEDGERS = Number(process.env.LEDGERS || 8);
-const SLOW = 20; // payments
-const FAST = 5;
+const SLOW = 8; // payments
+const FAST = 2;
 
 const average = (values, count) => values.slice(-count).reduce((sum, value) => sum + value, 0n) / BigInt(count);
 

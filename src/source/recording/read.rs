@@ -50,7 +50,10 @@ impl Recording {
         }
         found.sort_by_key(|(_, header, _)| (header.from.place(), header.to.place()));
         let Some((first, header, _)) = found.first() else {
-            return Err(Fault::of(path, "no recording is in this folder; put files of `ledgercast export` there, *.jsonl"));
+            return Err(Fault::of(
+                path,
+                "no recording is in this folder; put files of `ledgercast export` there, *.jsonl",
+            ));
         };
         let mut summary = Summary { header: header.clone(), end: End::default(), files: found.len() };
         for (path, header, end) in &found {
@@ -100,7 +103,8 @@ impl Recording {
                     // The file before has it too.
                     true if !goes_on => continue,
                     true if is_of_another_chain(last, &batch) => {
-                        let reason = format!("ledger {} is of another chain than those in the file before it", own.index);
+                        let reason =
+                            format!("ledger {} is of another chain than those in the file before it", own.index);
                         return Err(file.fault(format!("{reason}; keep each chain in a folder of its own")));
                     }
                     false if !goes_on => {
@@ -137,9 +141,7 @@ impl Recording {
                 (batch.epoch, batch.ledger.index, batch.ledger.hash) == (known.epoch, known.index, known.hash)
             };
             let mut found = false;
-            while !found
-                && let Some(batch) = file.next(source, |line| (line.epoch, line.ledger) == place)?
-            {
+            while !found && let Some(batch) = file.next(source, |line| (line.epoch, line.ledger) == place)? {
                 found = is_it(&batch);
             }
             if found {

@@ -134,7 +134,10 @@ fn a_bad_file_is_refused_with_the_line_and_the_remedy() {
     assert!(nothing.contains("b: cannot be read: No such file"), "{nothing}");
     fs::remove_file(folder.path().join("a")).unwrap();
     let empty = read(folder.path()).unwrap_err().to_string();
-    assert!(empty.ends_with("no recording is in this folder; put files of `ledgercast export` there, *.jsonl"), "{empty}");
+    assert!(
+        empty.ends_with("no recording is in this folder; put files of `ledgercast export` there, *.jsonl"),
+        "{empty}"
+    );
 }
 
 /// No byte that is changed makes it panic, or is taken for a ledger of another number.
