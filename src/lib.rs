@@ -33,7 +33,7 @@
 //! **broker**, **router**, **session**, **filter**, **outbox** (what waits for one socket),
 //! **history** (recent batches, in memory), **journal** (those on disk), **backlog** (what is only in the journal),
 //! **position** (broker sequence and event index; never public),
-//! **cursor** (the public position), **gap**, **drain**, **mount** (a dialect at a path of a
+//! **cursor** (the public position), **replay** (a session in the past that says how fast and until where), **gap**, **drain**, **mount** (a dialect at a path of a
 //! listener), **dialect** (the wire protocol of one family of clients).
 //!
 //! # The heart: a session is a subscription and a position
@@ -43,7 +43,7 @@
 //! Router feeds the session from shared history, filtered, in bounded steps, as fast as its socket
 //! takes it. Nothing is copied for a client. A slow client costs one bounded outbox and loses
 //! nothing as long as history, or the backlog behind it, reaches its position; past that it is
-//! told, and closed.
+//! told, and closed. A replay is fed the same way, but no ledger before it is due.
 //!
 //! # The laws of the hot path
 //!

@@ -32,6 +32,7 @@ mod planetmint;
 mod postgres;
 mod postgres_stage;
 mod recording;
+mod replay;
 mod restart;
 mod resume;
 mod shutdown;

@@ -14,9 +14,9 @@ use tokio::time::{sleep, timeout};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// Everything that the client that stays has got so far.
-type Stream = Arc<Mutex<Vec<String>>>;
+pub type Stream = Arc<Mutex<Vec<String>>>;
 
-async fn stays(address: SocketAddr) -> Stream {
+pub async fn stays(address: SocketAddr) -> Stream {
     let mut client = Client::connect(address).await;
     client.registered(&json!({}), &mut Vec::new()).await;
     let stream = Stream::default();
@@ -30,7 +30,7 @@ async fn stays(address: SocketAddr) -> Stream {
 }
 
 /// Waits for the first event of the stream.
-async fn first(stream: &Stream) -> String {
+pub async fn first(stream: &Stream) -> String {
     let wait = async {
         loop {
             if let Some(first) = stream.lock().unwrap().first() {
@@ -43,7 +43,7 @@ async fn first(stream: &Stream) -> String {
 }
 
 /// Waits until the stream has this ledger and all before it, whole.
-async fn through(stream: &Stream, ledger: u64) -> Vec<String> {
+pub async fn through(stream: &Stream, ledger: u64) -> Vec<String> {
     let newer = |stream: &Stream| stream.lock().unwrap().last().is_some_and(|text| Head::of(text).ledger > ledger);
     let wait = async {
         while !newer(stream) {
@@ -56,7 +56,7 @@ async fn through(stream: &Stream, ledger: u64) -> Vec<String> {
 }
 
 /// Connects anew and says where it goes on.
-async fn comes_back(address: SocketAddr, register: Value) -> (Client, Value) {
+pub async fn comes_back(address: SocketAddr, register: Value) -> (Client, Value) {
     let mut client = Client::connect(address).await;
     client.text(register.to_string()).await;
     let answer: Value = serde_json::from_str(&client.next_text().await).unwrap();
@@ -64,7 +64,7 @@ async fn comes_back(address: SocketAddr, register: Value) -> (Client, Value) {
 }
 
 /// Everything up to the end of this ledger, by the beginning of the next.
-async fn read_through(client: &mut Client, ledger: u64) -> Vec<String> {
+pub async fn read_through(client: &mut Client, ledger: u64) -> Vec<String> {
     let mut texts = Vec::new();
     loop {
         let text = client.next_text().await;
@@ -75,7 +75,7 @@ async fn read_through(client: &mut Client, ledger: u64) -> Vec<String> {
     }
 }
 
-fn cursor(text: &str) -> String {
+pub fn cursor(text: &str) -> String {
     let event: Value = serde_json::from_str(text).unwrap();
     event["cursor"].as_str().unwrap_or_else(|| panic!("no cursor: {text}")).to_owned()
 }
@@ -232,7 +232,7 @@ async fn two_far_apart_beside_one_that_stays() {
 }
 
 /// A request for another path than the usual one.
-async fn dial(address: SocketAddr, path: &str) -> Result<Client, u16> {
+pub async fn dial(address: SocketAddr, path: &str) -> Result<Client, u16> {
     let stream = TcpStream::connect(address).await.unwrap();
     let request = format!("ws://{address}{path}").into_client_request().unwrap();
     Client::try_over(Box::new(stream), request).await

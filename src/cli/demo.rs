@@ -82,7 +82,8 @@ pub fn config(ledgers: Ledgers, traffic: &Traffic, bind: Bind, admin: Bind) -> C
         allowed_origins: Vec::new(),
         tokens_file: None,
         resume: false,
-        replay: false,
+        // So that everything can be tried here.
+        replay: true,
         begin: None,
     };
     let mount = |dialect, path, source: &str| mount_of(dialect, path, &[source]);

@@ -170,7 +170,7 @@ impl Show for Mount {
                 "replay",
                 &[
                     " Whether a client that begins in the past may say how fast it is fed and until where: `&speed=10x&until=` and",
-                    " the number of a ledger or a cursor behind `?resume=`, which this allows as well, or by its protocol's own",
+                    " `ledger:` and a number, or a cursor, behind `?resume=`, which this allows as well, or by its protocol's own",
                     " means. Default false: a slow replay stays behind for as long as it likes, and reads from the journal.",
                 ],
                 self.replay.show(),

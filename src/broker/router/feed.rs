@@ -129,10 +129,10 @@ impl Router {
                     Granted::Held => return Fed::Enough,
                 }
             }
-            if lag.pace.as_ref().is_some_and(|pace| pace.is_aside()) {
+            if lag.is_aside() {
                 return Fed::Enough;
             }
-            if lag.limit().is_some_and(|limit| limit <= at.read_through()) {
+            if lag.has_ended() {
                 pace::end(sessions, slot, worker);
                 return Fed::Enough;
             }
@@ -189,9 +189,9 @@ impl Router {
                 None
             };
             let wanted = matches(&mut self.memo, &entry, subscription, left);
-            let through = lag.pace.as_ref().map_or(u32::MAX, |pace| pace.end_within(entry.sequence));
             let before = |event: u32| wanted.partition_point(|wanted| wanted.event < event);
-            let wanted = &wanted[before(from)..before(through)];
+            let range = lag.events(entry.sequence, from);
+            let wanted = &wanted[before(range.start)..before(range.end)];
             let frame = |wanted: &Wanted| {
                 let frame = entry.frames(&worker.shared.renderings, subscription.rendering, wanted.event);
                 copies(frame, subscription.copies(wanted.mask))

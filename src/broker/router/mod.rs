@@ -4,7 +4,8 @@
 //! tasks; chunks of the backlog. Out: bytes in outboxes, and [`Advanced`] when a head has been worked up to.
 //!
 //! Work goes in slices: 512 sessions of the ledger under way, then a share for lagging sessions,
-//! then the thread's other tasks. A change is applied between two ledgers only.
+//! then the thread's other tasks. A change is applied between two ledgers only. Replays whose next ledger is not due
+//! have one timer together.
 
 mod census;
 mod crowd;

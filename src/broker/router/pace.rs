@@ -145,6 +145,13 @@ impl Router {
 
     /// Sets the timer to the session that is due first.
     pub(super) fn arm(&mut self, ctx: &mut Context<Self>) {
+        let sessions = self.worker.sessions.borrow();
+        if self.aside.heap.len() > 2 * sessions.len() {
+            // Who left is forgotten, so that coming and going makes no queue.
+            let is_there = |slot: u32, number| sessions.get(slot).is_some_and(|found| found.number == number);
+            self.aside.heap.retain(|Reverse((_, slot, number))| is_there(*slot, *number));
+        }
+        drop(sessions);
         let Some(Reverse((due, ..))) = self.aside.heap.peek() else { return };
         let due = *due;
         match self.aside.timer {
@@ -165,10 +172,6 @@ impl Router {
         let worker = self.worker.clone();
         let mut sessions = worker.sessions.borrow_mut();
         let heap = &mut self.aside.heap;
-        if heap.len() > 2 * sessions.len() {
-            // Who left is forgotten, so that coming and going makes no queue.
-            heap.retain(|Reverse((_, slot, number))| sessions.get(*slot).is_some_and(|it| it.number == *number));
-        }
         let now = Instant::now();
         while let Some(Reverse((due, slot, number))) = heap.peek().copied()
             && due <= now

@@ -12,6 +12,7 @@ use actix::Addr;
 use slab::Slab;
 use std::collections::VecDeque;
 use std::fmt;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -144,10 +145,25 @@ impl Lag {
         self.pace.as_ref().and_then(|pace| pace.limit())
     }
 
+    /// Whether it has read all that it may.
+    pub fn has_ended(&self) -> bool {
+        self.limit().is_some_and(|limit| limit <= self.at.read_through())
+    }
+
+    /// What it may read of a ledger, from this event on. Of two sources one may begin after the end of the other.
+    pub fn events(&self, ledger: u64, from: u32) -> Range<u32> {
+        let through = self.pace.as_ref().map_or(u32::MAX, |pace| pace.end_within(ledger));
+        from.min(through)..through
+    }
+
+    /// Whether its next ledger is not due.
+    pub fn is_aside(&self) -> bool {
+        self.pace.as_ref().is_some_and(|pace| pace.is_aside())
+    }
+
     /// Whether nobody need look at it: what it waits for wakes it.
     fn waits(&self) -> bool {
-        let aside = self.pace.as_ref().is_some_and(|pace| pace.is_aside());
-        self.parked || aside && self.pending.is_none()
+        self.parked || self.is_aside() && self.pending.is_none()
     }
 
     /// Everything before the beginning of the next source was read: it begins. False where there is none.

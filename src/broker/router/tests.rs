@@ -1,7 +1,9 @@
 use super::*;
 use crate::broker::testing::batch;
-use crate::broker::{Append, Broker, Clause, History, Located, Register, RenderingId, SourcePlace, Subscription, Wish};
-use crate::dialect::Start;
+use crate::broker::{
+    Append, Broker, Clause, History, Located, Register, RenderingId, Replayed, SourcePlace, Subscription, Wish,
+};
+use crate::dialect::{ReplayEnd, Start};
 use crate::server::metrics::Metrics;
 use crate::session::Shared;
 use actix::Addr;
@@ -75,12 +77,14 @@ async fn a_change_past_an_unanswered_head_does_not_end_the_stream() {
 }
 
 proptest! {
-    /// Wherever a client was in each source: it reads what came after, and nothing else, in the order of the stream.
+    /// Wherever a client was in each source, and wherever it ends: it reads what came after, up to there, and nothing
+    /// else, in the order of the stream.
     #[test]
     fn each_source_goes_on_where_it_was(
         ledgers in proptest::collection::vec((0u16..3, 0u32..5), 1..40),
         places in proptest::collection::vec(proptest::option::of((0usize..40, 0u32..6)), 3),
         sources in proptest::sample::subsequence(vec![0u16, 1, 2], 1..=3),
+        end in proptest::option::of((0usize..40, 0u32..6)),
     ) {
         let history = History::new(3, 0, 1 << 30);
         // (sequence, event) of each source's events.
@@ -101,34 +105,52 @@ proptest! {
             let events = entry.first_event + u64::from(event);
             Some(SourcePlace { at, events, next_ledger: entry.batch.ledger.index })
         };
-        let located = Located { places: sources.iter().map(|source| place(*source)).collect(), ..Located::default() };
+        let end = end.map(|(at, event)| {
+            let entry = &entries[at % entries.len()];
+            let inside = Position { sequence: entry.sequence, event };
+            if event < entry.len() { inside } else { Position::after(entry.sequence) }
+        });
+        let replay = end.map(|end| Replayed { end: Some((end, ReplayEnd::default())), ..Replayed::default() });
+        let located = Located { replay: replay.map(Arc::new), places: sources.iter().map(|source| place(*source)).collect(), ..Located::default() };
         let head = Position::after(history.head());
+        let told = all.iter().filter(|(source, sequence, event)| {
+            let begins = place(*source).map_or(head, |place| place.at);
+            sources.contains(source) && Position { sequence: *sequence, event: *event } >= begins
+        });
+        let told = told.count() as u64;
         let expected: Vec<_> = all
             .iter()
             .filter(|(source, ..)| sources.contains(source))
             .filter(|(source, sequence, event)| {
                 let begins = place(*source).map_or(head, |place| place.at);
-                Position { sequence: *sequence, event: *event } >= begins
+                let at = Position { sequence: *sequence, event: *event };
+                at >= begins && end.is_none_or(|end| at < end)
             })
             .copied()
             .collect();
         let begin = history.begin_at(&sources, located);
-        prop_assert_eq!(begin.resumed.as_ref().unwrap().told.events, expected.len() as u64);
+        prop_assert_eq!(begin.resumed.as_ref().unwrap().told.events, told);
         let sources: Arc<[u16]> = sources.into();
         let mut lag = Lag::from(&begin, &sources);
         let mut read = Vec::new();
         loop {
-            match history.read(lag.sources(&sources), lag.at, lag.up_to(history.head())) {
+            if lag.has_ended() {
+                break;
+            }
+            let up_to = lag.up_to(history.head());
+            match history.read(lag.sources(&sources), lag.at, up_to) {
                 Read::Entry(entry, from) => {
-                    read.extend((from..entry.len()).map(|event| (entry.batch.source, entry.sequence, event)));
+                    let events = lag.events(entry.sequence, from);
+                    read.extend((events.start..events.end.min(entry.len())).map(|event| (entry.batch.source, entry.sequence, event)));
                     lag.at = Position::after(entry.sequence);
                 }
+                Read::Newest if lag.limit() == Some(up_to) => break,
                 Read::Newest if lag.begin_next() => {}
                 Read::Newest => break,
                 Read::Gone => prop_assert!(false, "everything is kept"),
             }
         }
         prop_assert_eq!(read, expected);
-        prop_assert!(lag.later.is_none());
+        prop_assert!(lag.later.is_none() || end.is_some());
     }
 }

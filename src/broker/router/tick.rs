@@ -1,4 +1,4 @@
-//! What happens once a second for every session of a thread: the only timer there is.
+//! What happens once a second for every session of a thread: the only timer there is beside that of replays.
 
 use super::Router;
 use super::sessions::Slot;

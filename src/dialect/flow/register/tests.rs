@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::{AssetKeys, Body, CursorEntry, Event, Place};
+use crate::event::{AssetKeys, Body, CursorEntry, Event, Place, Replay, SpeedError};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -94,6 +94,40 @@ fn where_to_go_on() {
     ] {
         let error = mark(fields.clone()).unwrap_err();
         assert_eq!(&error, expected, "{fields}");
+        assert_eq!(error.wrong(), Wrong::Mark);
+        assert!(error.to_string().len() < 150, "{error}");
+    }
+}
+
+#[test]
+fn how_fast_and_until_where() {
+    let read = |fields: Value| {
+        let mut message = json!({"type": "register", "from_ledger": 5});
+        message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        read(&message.to_string(), LIMIT).map(|registration| registration.mark.map(|(_, replay)| replay))
+    };
+    let entry = CursorEntry { network: "one".into(), ledger: 9, place: Place::END, hash: None };
+    let cursor = Cursor { entries: vec![entry] };
+    let replay = |speed: &str, until| Ok(Some(Replay { speed: speed.parse().unwrap(), until }));
+    assert_eq!(read(json!({})), replay("max", None));
+    assert_eq!(read(json!({"speed": null, "until": null})), replay("max", None));
+    assert_eq!(read(json!({"speed": "10x", "until": 7})), replay("10x", Some(Mark::Ledger(7))));
+    let until = Some(Mark::After(cursor.clone()));
+    assert_eq!(read(json!({"until": cursor.to_string()})), replay("max", until));
+    for (fields, expected) in [
+        (json!({"speed": "10"}), RegisterError::Speed(SpeedError)),
+        (json!({"speed": "1e999x"}), RegisterError::Speed(SpeedError)),
+        (json!({"speed": 10}), RegisterError::SpeedForm),
+        (json!({"speed": ["10x"]}), RegisterError::SpeedForm),
+        (json!({"until": "7"}), RegisterError::Until(CursorError::Malformed)),
+        (json!({"until": "ledger:7"}), RegisterError::Until(CursorError::Malformed)),
+        (json!({"until": 7.5}), RegisterError::UntilForm),
+        (json!({"until": [7]}), RegisterError::UntilForm),
+        (json!({"from_ledger": null, "until": 7}), RegisterError::NoMark),
+        (json!({"from_ledger": null, "speed": "max"}), RegisterError::NoMark),
+    ] {
+        let error = read(fields.clone()).unwrap_err();
+        assert_eq!(error, expected, "{fields}");
         assert_eq!(error.wrong(), Wrong::Mark);
         assert!(error.to_string().len() < 150, "{error}");
     }
