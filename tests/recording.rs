@@ -45,7 +45,9 @@ fn export(settings: &Path, source: &str, more: &[&str], to: &Path) -> String {
 /// `ledgercast replay`, and where its clients and operators go.
 fn replay(recording: &Path, more: &[&str]) -> (Process, SocketAddr, SocketAddr) {
     let at = ["--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-    let mut process = Process::start(&[&["replay", path(recording)], &at[..], more].concat());
+    let mut replay = program();
+    replay.args(["replay", path(recording)]).args(at).args(more).env("TMPDIR", recording.parent().unwrap());
+    let mut process = Process::of(replay);
     let (clients, operators) = process.wait_for("banner of the replay", |process| {
         let out = process.stdout();
         let between = |before: &str, after: &str| out.split_once(before)?.1.split_once(after)?.0.parse().ok();
@@ -58,7 +60,8 @@ fn replay(recording: &Path, more: &[&str]) -> (Process, SocketAddr, SocketAddr) 
 fn refused(recording: &Path) -> String {
     let at = ["--bind", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let mut replay = program();
-    let output = replay.args(["replay", path(recording)]).args(at).output().unwrap();
+    let output = replay.args(["replay", path(recording)]).args(at).env("TMPDIR", recording.parent().unwrap()).output();
+    let output = output.unwrap();
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr).unwrap()
 }
@@ -167,7 +170,7 @@ fn a_recorded_market_is_told_as_it_was() {
     assert_eq!(server.readyz().status, 200);
 
     for speed in ["max", "10x"] {
-        let (process, clients, _) = replay(&market, &["--speed", speed]);
+        let (mut process, clients, _) = replay(&market, &["--speed", speed]);
         for (path, says, happened) in [("/ws", REGISTER, &flow), ("/xrpl", SUBSCRIBE, &rippled)] {
             let tell = || runtime.block_on(async { all(listener(clients, path, says).await).await });
             let ((once, code), again) = (tell(), tell());
@@ -180,7 +183,16 @@ fn a_recorded_market_is_told_as_it_was() {
             let ends = path == "/ws" && Head::of(once.last().unwrap()).kind == "replay_end";
             assert_eq!(ends, path == "/ws", "{:?}", once.last());
         }
-        drop(process);
+        // No server is behind it, and a client is told so in words that it knows.
+        let answer = runtime.block_on(async {
+            let asks = r#"{"id":2,"command":"account_info","account":"rHb9CJAWyB4rj91VRWn96DkukG4bwdtyTh"}"#;
+            listener(clients, "/xrpl", asks).await.next_text().await
+        });
+        assert!(answer.starts_with(r#"{"id":2,"status":"error","type":"response","error":"noNetwork""#), "{answer}");
+        process.signal(rustix::process::Signal::TERM);
+        assert!(process.wait().success());
+        let left = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(left.filter(|name| name.starts_with("ledgercast-replay-")).count(), 0);
     }
 
     // The bot goes by what it gets, and gets the same.

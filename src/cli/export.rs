@@ -65,7 +65,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(last) = export.last()? else {
         bail!("no ledger of that range is kept; leave out --from and --to for all that are there");
     };
-    let first = export.next()?.ok_or_else(|| anyhow!("the ledgers were given up meanwhile; try again"))?;
+    let first = export.take_next()?.ok_or_else(|| anyhow!("the ledgers were given up meanwhile; try again"))?;
     let header = header(name, ledger, &first.batch, &last.batch);
     let told = match &arguments.output {
         Some(path) => {
@@ -167,7 +167,7 @@ fn write<W: Write>(
             told_at = Instant::now();
             eprintln!("ledger {index}, of {} to {}", header.from.ledger, header.to.ledger);
         }
-        next = export.next()?;
+        next = export.take_next()?;
     }
     let last = before.map_or(first_ledger, |(_, last)| last);
     if let Some(Bound::Ledger(to)) = arguments.to

@@ -157,11 +157,24 @@ fn mounts_of(config: &Config, name: &str) -> Vec<Mount> {
         .map(|mount| {
             let mut mount = Mount { sources: vec![name.to_owned()], ..mount.clone() };
             if let DialectConfig::FiveBells(bells) = &mut mount.dialect {
-                bells.ledgers.0.retain(|(_, ledger)| ledger.source == name);
+                only(bells, name);
             }
             mount
         })
         .collect()
+}
+
+/// Leaves of a mount's ledgers those of one source.
+fn only(bells: &mut five_bells::Config, source: &str) {
+    let Named(ledgers) = &mut bells.ledgers;
+    ledgers.retain(|(_, ledger)| ledger.source == source);
+    let is_kept = |key: &str| ledgers.iter().any(|(kept, _)| kept == key);
+    for user in &mut bells.users {
+        user.0.accounts.retain(|account| account.split_once(':').is_none_or(|(key, _)| is_kept(key)));
+    }
+    if bells.default.as_deref().is_some_and(|key| !is_kept(key)) {
+        bells.default = ledgers.first().map(|(key, _)| key.clone());
+    }
 }
 
 /// The protocols that fit the recorded ledger, where the demo has them.

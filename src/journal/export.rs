@@ -148,7 +148,7 @@ impl Export {
     }
 
     /// The next ledger of the range; `None`: there is none left.
-    pub fn next(&mut self) -> Result<Option<Exported>, ExportError> {
+    pub fn take_next(&mut self) -> Result<Option<Exported>, ExportError> {
         loop {
             if self.page.is_empty() {
                 let found = self.ask(|store, stream, export| store.sequences(stream, export.after, PAGE))?;

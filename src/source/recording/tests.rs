@@ -55,11 +55,13 @@ fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 }
 
 /// Ledgers as they are read: the number, and the gap before it.
-fn read(path: &Path) -> Result<Vec<(u64, Option<(u64, u64)>)>, Fault> {
+type Row = Vec<(u64, Option<(u64, u64)>)>;
+
+fn read(path: &Path) -> Result<Row, Fault> {
     rest(&mut Recording::open(path)?)
 }
 
-fn rest(recording: &mut Recording) -> Result<Vec<(u64, Option<(u64, u64)>)>, Fault> {
+fn rest(recording: &mut Recording) -> Result<Row, Fault> {
     let mut read = Vec::new();
     while let Some(batch) = recording.next(3)? {
         assert_eq!(batch.source, 3);
@@ -69,7 +71,7 @@ fn rest(recording: &mut Recording) -> Result<Vec<(u64, Option<(u64, u64)>)>, Fau
     Ok(read)
 }
 
-fn whole(indexes: impl IntoIterator<Item = u64>) -> Vec<(u64, Option<(u64, u64)>)> {
+fn whole(indexes: impl IntoIterator<Item = u64>) -> Row {
     indexes.into_iter().map(|index| (index, None)).collect()
 }
 
