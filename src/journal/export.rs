@@ -15,6 +15,8 @@ use std::str::FromStr;
 
 /// Rows that are looked up at a time.
 const PAGE: usize = 256;
+/// Letters of `2026-11-21`.
+const DATE: usize = 10;
 
 /// One end of a range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +35,11 @@ impl FromStr for Bound {
             return Ok(Bound::Ledger(ledger));
         }
         let midnight = |date: jiff::civil::Date| date.to_zoned(jiff::tz::TimeZone::UTC).map(|day| day.timestamp());
-        let time = text.parse::<jiff::Timestamp>().or_else(|_| text.parse().and_then(midnight));
+        // A time without its zone is not taken for a date.
+        let time = match text.len() {
+            DATE => text.parse().and_then(midnight),
+            _ => text.parse::<jiff::Timestamp>(),
+        };
         let wrong =
             |_| format!("`{text}` is no ledger and no time; write 63353901, 2026-11-21T09:30:00Z or 2026-11-21 (UTC)");
         time.map(|time| Bound::Time(time.as_second())).map_err(wrong)

@@ -1,6 +1,7 @@
 //! What the tests of this folder share.
 
 mod devnet;
+mod export;
 mod faults;
 mod forms;
 mod keeping;
