@@ -24,6 +24,7 @@
 //! * [`consumer`]: what keeps every ledger elsewhere, at its own pace: PostgreSQL.
 //! * [`server`]: listeners, mounts, health, metrics, drain. [`config`] and [`cli`] say what to run.
 //! * [`devnet`]: embedded ledgers behind real RPC on the loopback, for demos, tests and loads.
+//! * [`source::recording`]: ledgers as files of lines, which `ledgercast export` writes and `replay` serves.
 //! * [`load`]: many clients that check what they get, and how long it takes.
 //!
 //! # Words

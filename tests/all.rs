@@ -31,6 +31,7 @@ mod pipelines;
 mod planetmint;
 mod postgres;
 mod postgres_stage;
+mod recording;
 mod replay;
 mod restart;
 mod resume;

@@ -123,6 +123,7 @@ async fn server() -> (devnet::Devnet, Server, SocketAddr) {
         tokens_file: None,
         resume: false,
         replay: false,
+        begin: None,
     };
     let mut config = Config {
         sources: Sources(vec![("a".to_owned(), SourceConfig { ledger: LedgerConfig::StellarRpc(source) })]),

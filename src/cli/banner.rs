@@ -40,7 +40,7 @@ For a real ledger: ledgercast gen-config > my.yaml, then ledgercast serve --conf
 }
 
 /// An address that a client on this machine can connect to: the loopback for "every address".
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

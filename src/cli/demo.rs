@@ -4,7 +4,10 @@ use super::devnet::Traffic;
 use crate::config::units::Time;
 use crate::config::{Admin, Bind, Config, Listener, Mount, SourceConfig, Sources, default_path};
 use crate::devnet::{self, Face};
-use crate::dialect::five_bells::{self, LedgerSettings, Named, users::UserConfig};
+use crate::dialect::five_bells::{
+    self, LedgerSettings, Named,
+    users::{UserConfig, UserEntry},
+};
 use crate::dialect::{DialectConfig, flow, maticvigil, planetmint, rippled};
 use crate::source::planetmint::ApiConfig;
 use crate::source::stellar::Secret;
@@ -81,6 +84,7 @@ pub fn config(ledgers: Ledgers, traffic: &Traffic, bind: Bind, admin: Bind) -> C
         resume: false,
         // So that everything can be tried here.
         replay: true,
+        begin: None,
     };
     let mount = |dialect, path, source: &str| mount_of(dialect, path, &[source]);
     let mounts = vec![
@@ -147,7 +151,17 @@ fn bells(traffic: &Traffic) -> five_bells::Config {
         };
         (key.to_owned(), settings)
     };
-    let user = |(name, hash): (&str, &str)| UserConfig {
+    five_bells::Config {
+        ledgers: Named(LEDGERS.into_iter().map(ledger).collect()),
+        default: Some("xrp".to_owned()),
+        users: USERS.into_iter().map(user).collect(),
+        ..five_bells::Config::default()
+    }
+}
+
+/// One of the demo's users.
+fn user((name, hash): (&str, &str)) -> UserEntry {
+    let config = UserConfig {
         name: name.to_owned(),
         password_hash: Some(Secret(hash.to_owned())),
         admin: name == "admin",
@@ -157,12 +171,17 @@ fn bells(traffic: &Traffic) -> five_bells::Config {
         },
         ..UserConfig::default()
     };
-    five_bells::Config {
-        ledgers: Named(LEDGERS.into_iter().map(ledger).collect()),
-        default: Some("xrp".to_owned()),
-        users: USERS.into_iter().map(|it| user(it).into()).collect(),
-        ..five_bells::Config::default()
-    }
+    config.into()
+}
+
+/// The demo's user who may see every account.
+pub fn admin() -> UserEntry {
+    user(USERS[2])
+}
+
+/// The demo's key of a gateway, for these contracts.
+pub fn key(contracts: Vec<String>) -> maticvigil::KeyEntry {
+    maticvigil::Key { key: Some(Secret(VIGIL_KEY.to_owned())), key_file: None, contracts, deployers: Vec::new() }.into()
 }
 
 /// The gateway of that chain, with one key that sees everything.

@@ -14,9 +14,11 @@ pub mod check_config;
 pub mod demo;
 pub mod descriptors;
 pub mod devnet;
+pub mod export;
 pub mod hash_password;
 pub mod listen;
 pub mod load;
+pub mod replay;
 pub mod serve;
 pub mod token;
 
@@ -36,6 +38,9 @@ Examples:
   ledgercast serve --config my.yaml            run with it
   ledgercast devnet --rate 0.2                 only the embedded ledger, one block every 5 seconds
   ledgercast devnet --ledger xrpl              the same as an XRP Ledger
+  ledgercast export --config my.yaml --from 2026-11-21 --to 2026-11-22 > day.jsonl
+                                               yesterday's ledgers as lines of JSON
+  ledgercast replay --speed 10x day.jsonl      the same for clients, ten times as fast
   ledgercast load --clients 1000               how many clients can it serve?
   ledgercast hash-password > alice.password    what a user's `password_file` holds
   ledgercast token --config my.yaml --mount /bells --user alice
@@ -70,6 +75,12 @@ pub enum Command {
     GenConfig,
     /// Run only the embedded ledgers: a real Stellar RPC or XRP Ledger JSON-RPC with seeded traffic
     Devnet(devnet::Arguments),
+    /// Write ledgers that a server keeps to a file: a recording
+    #[command(long_about = export::ABOUT)]
+    Export(export::Arguments),
+    /// Serve a recording as if it happened now
+    #[command(long_about = replay::ABOUT)]
+    Replay(replay::Arguments),
     /// Load a server with many clients, check what they get, and measure how long it takes
     Load(Box<load::Arguments>),
     /// Read a password, print the hash that stands for it in the settings
@@ -87,6 +98,8 @@ pub fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::CheckConfig { online, file } => check_config::run(&file, online),
         Command::GenConfig => print(&reference::print(&reference::example())),
         Command::Devnet(arguments) => devnet::run(arguments),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Replay(arguments) => replay::run(arguments),
         Command::Load(arguments) => load::run(*arguments),
         Command::HashPassword => hash_password::run(),
         Command::Token(arguments) => token::run(&arguments),

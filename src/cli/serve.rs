@@ -7,6 +7,7 @@ use crate::config::{Bind, Config, Loaded, LogFormat, load};
 use crate::devnet::Face;
 use crate::server::{ListenError, Server, StartError};
 use clap::Parser;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -151,17 +152,20 @@ fn start(plan: Plan, open_files: Option<u64>) -> anyhow::Result<()> {
 }
 
 /// What chose the settings: it decides how things are called.
-enum Origin<'a> {
+pub(super) enum Origin<'a> {
     File(&'a Loaded),
     Demo(&'a DemoArguments),
+    /// What it says once it listens, for the addresses of clients and operators.
+    Replay(&'a dyn Fn(SocketAddr, SocketAddr) -> String),
 }
 
 /// Serves until a signal. A second one ends at once.
-async fn serve(config: &Config, origin: &Origin<'_>) -> anyhow::Result<()> {
+pub(super) async fn serve(config: &Config, origin: &Origin<'_>) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
     let server = Server::start(config).map_err(|error| not_started(error, origin))?;
     match (origin, server.listening.first()) {
         (Origin::Demo(demo), Some(listening)) => super::print(&demo.banner(*listening, server.admin))?,
+        (Origin::Replay(banner), Some(listening)) => super::print(&banner(*listening, server.admin))?,
         _ => log::info!(clients:? = server.listening, admin:% = server.admin; "listening"),
     }
     let mut hangup = signal(SignalKind::hangup())?;
@@ -254,15 +258,15 @@ fn not_started(error: StartError, origin: &Origin<'_>) -> anyhow::Error {
             error.key = file.name_in_file(&error.key);
             error.into()
         }
-        (StartError::File(error), Origin::Demo(_)) => error.into(),
+        (StartError::File(error), Origin::Demo(_) | Origin::Replay(_)) => error.into(),
         (StartError::Journal(error), _) => error.into(),
     }
 }
 
 fn cannot_listen(error: ListenError, origin: &Origin<'_>) -> CannotListen {
     let setting = match (origin, error.key.as_str()) {
-        (Origin::Demo(_), "admin.bind") => "--admin".to_owned(),
-        (Origin::Demo(_), _) => "--bind".to_owned(),
+        (Origin::Demo(_) | Origin::Replay(_), "admin.bind") => "--admin".to_owned(),
+        (Origin::Demo(_) | Origin::Replay(_), _) => "--bind".to_owned(),
         (Origin::File(file), key) => file.name_in_file(key),
     };
     CannotListen::new(error.address, setting, error.error)

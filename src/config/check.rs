@@ -47,7 +47,12 @@ pub fn check(config: &Config) -> Vec<Problem> {
 
 /// The addresses of a source's RPCs without what may be secret in them: scheme, host and port.
 pub fn endpoints(ledger: &LedgerConfig) -> Vec<String> {
-    let urls = ledger.addresses().into_iter().filter_map(|url| reqwest::Url::parse(&url.0).ok());
+    let addresses = ledger.addresses();
+    if addresses.is_empty() {
+        // A place without secrets.
+        return ledger.endpoints();
+    }
+    let urls = addresses.into_iter().filter_map(|url| reqwest::Url::parse(&url.0).ok());
     urls.map(|url| url.origin().ascii_serialization()).collect()
 }
 

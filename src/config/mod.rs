@@ -36,6 +36,7 @@ pub(crate) use settings::settings;
 
 use crate::consumer::ConsumerConfig;
 use crate::dialect::DialectConfig;
+use crate::event::{Mark, Replay};
 use crate::source::LedgerConfig;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -287,6 +288,9 @@ pub struct Mount {
     /// Whether they may say how fast and until where, too.
     #[serde(default)]
     pub replay: bool,
+    /// Where every session begins that does not say, and how it is fed; nobody's own words.
+    #[serde(skip)]
+    pub begin: Option<(Mark, Replay)>,
 }
 
 /// Where ledgers are kept beside the streams.

@@ -207,6 +207,7 @@ pub fn ledger(config: &LedgerConfig) -> (&'static str, Shown) {
         LedgerConfig::EvmRpc(config) => ("evm_rpc", config.show()),
         LedgerConfig::PlanetmintApi(config) => ("planetmint_api", config.show()),
         LedgerConfig::TendermintRpc(config) => ("tendermint_rpc", config.show()),
+        LedgerConfig::Recording(config) => ("recording", config.show()),
     }
 }
 
@@ -234,6 +235,7 @@ pub fn example() -> Config {
         tokens_file: None,
         resume: false,
         replay: false,
+        begin: None,
     };
     Config {
         sources: Sources(vec![("stellar-main".to_owned(), SourceConfig { ledger: LedgerConfig::StellarRpc(source) })]),
@@ -262,6 +264,7 @@ fn others() -> (Vec<LedgerConfig>, Vec<DialectConfig>, Vec<ConsumerConfig>) {
         LedgerConfig::EvmRpc(Default::default()),
         LedgerConfig::PlanetmintApi(Default::default()),
         LedgerConfig::TendermintRpc(Default::default()),
+        LedgerConfig::Recording(Default::default()),
     ];
     let dialects = vec![
         DialectConfig::Rippled(Default::default()),

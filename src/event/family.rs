@@ -1,10 +1,12 @@
 //! The families of ledgers.
 
 use super::Hash;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Ledgers that are alike: a dialect that shows one family's own facts understands that family alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Family {
     /// Stellar.
     Stellar,

@@ -86,7 +86,13 @@ impl Hole {
 
     /// What stands in its place for a reader: no event, and the break.
     pub fn entry(&self, history: &History) -> Arc<StreamEntry> {
-        let batch = LedgerBatch {
+        let (batch, posted) = (self.batch(), Instant::now());
+        history.entry_of(Kept { batch, sequence: self.through, first_event: self.events, posted })
+    }
+
+    /// The same without a place in the stream.
+    pub fn batch(&self) -> LedgerBatch {
+        LedgerBatch {
             source: self.source,
             network: self.network.clone(),
             epoch: self.epoch,
@@ -94,7 +100,6 @@ impl Hole {
             continuity: Some(self.continuity.clone()),
             events: Vec::new(),
             native: None,
-        };
-        history.entry_of(Kept { batch, sequence: self.through, first_event: self.events, posted: Instant::now() })
+        }
     }
 }

@@ -32,6 +32,7 @@
 mod aside;
 mod checkpoint;
 mod clock;
+mod export;
 mod form;
 mod hole;
 mod open;
@@ -45,6 +46,10 @@ mod store;
 mod tests;
 mod writer;
 
+pub use export::{Bound, Export, ExportError, Exported};
+#[cfg(test)]
+pub(crate) use form::Packer;
+pub(crate) use form::Unpacker;
 pub use open::{OpenError, SourceKey};
 
 use crate::broker::{Backlog, BacklogRead, Find, Found, History, Past, StreamEntry};

@@ -19,7 +19,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// The file in `state_dir`.
-const FILE: &str = "journal.db";
+pub(super) const FILE: &str = "journal.db";
 /// Held while a process uses it.
 const LOCK: &str = "journal.lock";
 /// Putting ledgers back into memory takes no longer, of all sources.

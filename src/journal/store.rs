@@ -182,7 +182,7 @@ fn hash(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Hash>> {
 }
 
 /// As the columns `break` have it.
-fn kind_named(name: &str) -> Option<ContinuityKind> {
+pub(super) fn kind_named(name: &str) -> Option<ContinuityKind> {
     let all = [ContinuityKind::Gap, ContinuityKind::Reset, ContinuityKind::Reorg];
     all.into_iter().find(|kind| kind.name() == name)
 }

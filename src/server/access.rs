@@ -159,6 +159,7 @@ mod tests {
             tokens_file: tokens,
             resume: false,
             replay: false,
+            begin: None,
         }
     }
 

@@ -495,7 +495,7 @@ fn mounts(
                 access: Access::load(mount, &key)?,
                 resume: mount.resume || mount.replay,
                 replay: mount.replay,
-                begin: None,
+                begin: mount.begin.clone(),
             }));
             number += 1;
         }

@@ -121,6 +121,12 @@ pub enum SourceError {
         /// Its value that goes on.
         value: &'static str,
     },
+    /// A recording that cannot be read on.
+    #[error("{reason}")]
+    Recording {
+        /// Where, what is wrong and what to do.
+        reason: String,
+    },
     /// A setting that cannot work.
     #[error("`{key}`: {reason}")]
     Setting {
@@ -201,6 +207,7 @@ impl SourceError {
             SourceError::Discontinuity { .. } => "discontinuity",
             SourceError::OutOfOrder { .. } => "out_of_order",
             SourceError::Held { .. } => "held",
+            SourceError::Recording { .. } => "recording",
             SourceError::Setting { .. } => "setting",
             SourceError::Checkpoint { .. } => "checkpoint",
         }

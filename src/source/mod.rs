@@ -26,6 +26,7 @@ mod error;
 pub mod evm;
 pub mod planetmint;
 mod probe;
+pub mod recording;
 mod rpc;
 mod settings;
 mod status;

@@ -86,6 +86,8 @@ pub struct Snapshot {
     pub last_error: Option<Trouble>,
     /// Why nothing more is read before a person has looked, and since when; `None` as soon as a poll works.
     pub held: Option<Trouble>,
+    /// How it ended, where nothing will come any more and nothing is wrong.
+    pub ended: Option<String>,
     /// The ledger of the last checkpoint written.
     pub checkpoint_ledger: Option<u64>,
     /// Why the newest checkpoint could not be written; `None` as soon as one can.
@@ -237,7 +239,7 @@ impl SourceStatus {
         let kind = error.kind();
         self.count(&mut inner, error);
         let holds = match error {
-            SourceError::Held { .. } => true,
+            SourceError::Held { .. } | SourceError::Recording { .. } => true,
             SourceError::WrongNetwork { .. } => {
                 inner.strangers += 1;
                 inner.strangers >= addresses
@@ -284,6 +286,12 @@ impl SourceStatus {
     /// Something that an operator should read, though the source goes on.
     pub(super) fn notice(&self, text: &str) {
         log::warn!(source = self.name.as_str(); "{text}");
+    }
+
+    /// All that there is was told.
+    pub(super) fn ended(&self, how: &str) {
+        self.lock().snapshot.ended = Some(how.to_owned());
+        log::info!(source = self.name.as_str(); "{how}; nothing comes after it");
     }
 
     /// The source ended.

@@ -1,10 +1,10 @@
 //! The table of ledgers: their names in the configuration and how each is made.
 
-use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, evm, planetmint, stellar, xrpl};
+use super::{Ledger, Probe, RpcUrl, SourceError, SourceStatus, Upstream, evm, planetmint, recording, stellar, xrpl};
 use crate::config::Finding;
 use crate::event::stored::NativeKinds;
 use crate::event::{Family, Native, SourceNumber};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub enum LedgerConfig {
     PlanetmintApi(planetmint::ApiConfig),
     /// The consensus engine's RPC of such a network.
     TendermintRpc(planetmint::RpcConfig),
+    /// What `ledgercast export` wrote.
+    Recording(recording::Config),
 }
 
 impl LedgerConfig {
@@ -32,6 +34,8 @@ impl LedgerConfig {
             LedgerConfig::XrplRpc(_) => Family::Xrpl,
             LedgerConfig::EvmRpc(_) => Family::Evm,
             LedgerConfig::PlanetmintApi(_) | LedgerConfig::TendermintRpc(_) => Family::Planetmint,
+            // One that cannot be read is told by its problems.
+            LedgerConfig::Recording(config) => config.path.header().map_or(Family::Stellar, |header| header.family),
         }
     }
 
@@ -43,28 +47,41 @@ impl LedgerConfig {
             LedgerConfig::EvmRpc(config) => (&config.rpc_url, &config.rpc_urls),
             LedgerConfig::PlanetmintApi(config) => (&config.rpc_url, &config.rpc_urls),
             LedgerConfig::TendermintRpc(config) => (&config.rpc_url, &config.rpc_urls),
+            LedgerConfig::Recording(_) => return Vec::new(),
         };
         one.iter().chain(many).collect()
     }
 
     /// The same for people, without what may be secret in them.
     pub fn endpoints(&self) -> Vec<String> {
-        self.addresses().into_iter().map(|url| format!("{url:?}")).collect()
+        match self {
+            LedgerConfig::Recording(config) => vec![config.path.to_string()],
+            _ => self.addresses().into_iter().map(|url| format!("{url:?}")).collect(),
+        }
     }
 
     /// What the settings call the network, where the ledger itself tells no name.
     pub fn network_named(&self) -> Option<&str> {
         match self {
             LedgerConfig::PlanetmintApi(config) => Some(&config.network_id),
+            LedgerConfig::Recording(config) => Some(&config.path.header().ok()?.network),
             _ => None,
         }
     }
 
     /// Names and addresses of the contracts that it watches, those that have both.
     pub fn contracts(&self) -> Vec<(&str, &str)> {
-        let LedgerConfig::EvmRpc(config) = self else { return Vec::new() };
-        let named = config.contracts.iter();
-        named.filter_map(|contract| Some((contract.name.as_deref()?, contract.address.as_deref()?))).collect()
+        match self {
+            LedgerConfig::EvmRpc(config) => {
+                let named = config.contracts.iter();
+                named.filter_map(|contract| Some((contract.name.as_deref()?, contract.address.as_deref()?))).collect()
+            }
+            LedgerConfig::Recording(config) => {
+                let watched = config.path.header().into_iter().flat_map(|header| &header.contracts);
+                watched.map(|(name, address)| (name.as_str(), address.as_str())).collect()
+            }
+            _ => Vec::new(),
+        }
     }
 
     /// The assets that its settings say something of, the network's own first; none where every asset is somebody's.
@@ -83,6 +100,7 @@ impl LedgerConfig {
                 [coin("native", &native.code, decimals(native.decimals))].into_iter().chain(tokens).collect()
             }
             LedgerConfig::PlanetmintApi(_) | LedgerConfig::TendermintRpc(_) => Vec::new(),
+            LedgerConfig::Recording(config) => config.path.header().map_or(Vec::new(), |header| header.coins.clone()),
         }
     }
 
@@ -94,12 +112,13 @@ impl LedgerConfig {
             LedgerConfig::EvmRpc(config) => config.problems(),
             LedgerConfig::PlanetmintApi(config) => config.problems(),
             LedgerConfig::TendermintRpc(config) => config.problems(),
+            LedgerConfig::Recording(config) => config.problems(),
         }
     }
 }
 
 /// An asset that a source's settings say something of.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Coin {
     /// What events call it ([`crate::event::Asset::id`]).
     pub id: String,
@@ -134,6 +153,7 @@ pub fn build(config: &LedgerConfig, context: Context) -> Box<dyn Ledger> {
         LedgerConfig::EvmRpc(config) => Box::new(evm::EvmRpc::new(config.clone(), context)),
         LedgerConfig::PlanetmintApi(config) => Box::new(planetmint::PlanetmintApi::new(config.clone(), context)),
         LedgerConfig::TendermintRpc(config) => Box::new(planetmint::TendermintRpc::new(config.clone(), context)),
+        LedgerConfig::Recording(config) => Box::new(recording::Recorded::new(config.clone(), context)),
     }
 }
 
@@ -147,6 +167,7 @@ pub fn upstream(config: &LedgerConfig, max_response: usize) -> Option<Box<dyn Up
         LedgerConfig::XrplRpc(config) => {
             xrpl::XrplUpstream::new(config, max_response).map(|upstream| Box::new(upstream) as _)
         }
+        LedgerConfig::Recording(config) => Some(Box::new(recording::RecordedServer::new(config))),
     }
 }
 
@@ -166,5 +187,6 @@ pub async fn probe(config: &LedgerConfig) -> Result<Vec<Probe>, SourceError> {
         LedgerConfig::EvmRpc(config) => evm::probe(config).await,
         LedgerConfig::PlanetmintApi(config) => planetmint::probe_api(config).await,
         LedgerConfig::TendermintRpc(config) => planetmint::probe_rpc(config).await,
+        LedgerConfig::Recording(config) => Ok(recording::probe(config)),
     }
 }

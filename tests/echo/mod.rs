@@ -74,6 +74,7 @@ fn config(bind: SocketAddr) -> Config {
         tokens_file: None,
         resume: false,
         replay: false,
+        begin: None,
     };
     config.listeners = vec![Listener { bind: Bind(bind), mounts: vec![mount], ..Listener::default() }];
     config.admin.bind = Bind(SocketAddr::from(([127, 0, 0, 1], 0)));

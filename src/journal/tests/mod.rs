@@ -2,6 +2,7 @@
 
 mod damage;
 mod devnet;
+mod export;
 mod faults;
 mod forms;
 mod keeping;

@@ -31,6 +31,7 @@ impl SourceHealth {
             (State::Stopped, ..) => Some(format!("stopped{}", error())),
             // At once: nothing will come before a person has looked.
             (_, Some(held), _) => Some(held.what.clone()),
+            _ if self.known.ended.is_some() => None,
             (.., None) => Some(format!("no ledger yet{}", error())),
             (.., Some(age)) if self.stale_after.is_some_and(|limit| age >= limit) => {
                 Some(format!("no ledger for {} s{}", age.as_secs(), error()))
@@ -87,6 +88,8 @@ struct SourceReadiness {
     last_ledger: Option<u64>,
     last_ledger_age_seconds: Option<f64>,
     behind: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ended: Option<String>,
     reason: Option<String>,
     last_error: Option<String>,
 }
@@ -107,6 +110,7 @@ fn readiness(health: &dyn Health) -> Readiness {
             last_ledger: source.known.last_ledger,
             last_ledger_age_seconds: source.age_seconds(),
             behind: source.behind(),
+            ended: source.known.ended.clone(),
             reason: (!troubles.is_empty()).then(|| troubles.join("; ")),
             last_error: source.current_error().map(str::to_owned),
             name: source.name,
