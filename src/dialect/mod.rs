@@ -12,26 +12,26 @@
 //!
 //! Adding a dialect: one folder, and one line in each list of `table.rs`.
 
+mod entry;
 pub mod five_bells;
 pub mod flow;
 pub mod frame;
 mod http;
 pub mod maticvigil;
 pub mod planetmint;
+mod resume;
 pub mod rippled;
 mod table;
 
+pub use entry::{Entry, EntryFuture, MountContext, MountedSource, Opening};
 pub use http::{HttpFuture, HttpReply, HttpRequest, MAX_BODY, Recent};
+pub use resume::{Lost, Parted, ReplayEnd, ResumeError, Resumed};
 pub use table::{DialectConfig, build};
 
 use crate::broker::{StreamEntry, Subscription};
-use crate::config::Config;
-use crate::event::{Cursor, CursorError, Family, LedgerRef, Mark, Replay, SourceNumber};
+use crate::event::{Family, LedgerRef, Mark, Replay, SourceNumber};
 use crate::server::FileError;
-use crate::source::Coin;
 use bytes::Bytes;
-use std::net::{IpAddr, Ipv4Addr};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -265,124 +265,6 @@ pub enum Start {
     Mark(Mark, Replay),
 }
 
-/// Why a client cannot go on where it says. The texts are sent to it, so they repeat nothing of what it wrote.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum ResumeError {
-    /// No cursor of ours.
-    #[error(transparent)]
-    Cursor(#[from] CursorError),
-    /// The mount shows no such network.
-    #[error("the cursor is of a network that is not shown here; go on where it came from")]
-    OtherNetwork,
-    /// A number says nothing where several ledgers are shown.
-    #[error("several ledgers are shown here, so that a number names none; send the cursor of an event")]
-    SeveralSources,
-    /// From the future.
-    #[error("ledger {ledger} is not there yet, the newest is {newest}; begin there or without a position")]
-    Ahead {
-        /// The ledger.
-        ledger: u64,
-        /// The newest.
-        newest: u64,
-    },
-    /// A ledger that was replaced, or of a network that began anew.
-    #[error("ledger {ledger} is of another chain, and where the two part is not known; name an earlier ledger")]
-    OtherChain {
-        /// The ledger.
-        ledger: u64,
-    },
-    /// Ledgers are gone, and the dialect has no words for it.
-    #[error("ledgers {from} to {to} are not kept any more")]
-    Gone {
-        /// The first.
-        from: u64,
-        /// The last.
-        to: u64,
-    },
-    /// The end of a replay is from the future.
-    #[error(
-        "until: ledger {ledger} is not there yet, the newest is {newest}; leave it out to go on with what happens now"
-    )]
-    EndAhead {
-        /// The ledger.
-        ledger: u64,
-        /// The newest.
-        newest: u64,
-    },
-    /// The end of a replay is where it begins, or before that.
-    #[error("until: ledger {ledger} is not after the beginning; name a later one")]
-    EndBefore {
-        /// The ledger.
-        ledger: u64,
-    },
-    /// The end of a replay is gone.
-    #[error("until: ledger {ledger} is not kept any more; name a later one")]
-    EndGone {
-        /// The ledger.
-        ledger: u64,
-    },
-    /// The end of a replay is a ledger that was replaced.
-    #[error("until: ledger {ledger} is of another chain; name its number")]
-    EndOtherChain {
-        /// The ledger.
-        ledger: u64,
-    },
-    /// Nothing is known of a source yet.
-    #[error("no ledger was read yet; try again in a moment")]
-    NotReady,
-    /// The journal fails.
-    #[error("what is kept cannot be read now; try again in a moment")]
-    Unavailable,
-}
-
-/// How a client goes on where it was.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Resumed {
-    /// Ledgers between there and the head.
-    pub ledgers: u64,
-    /// Events between there and the head, before filtering.
-    pub events: u64,
-    /// What is gone of them; it goes on with the oldest that is kept.
-    pub lost: Vec<Lost>,
-    /// Where the client was on a chain that no longer counts; it goes on after the last ledger of both.
-    pub parted: Vec<Parted>,
-    /// Networks of which it named no place: they begin with what happens now.
-    pub from_head: Vec<Arc<str>>,
-}
-
-/// What is told at the end of a replay.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ReplayEnd {
-    /// The last ledger, as the client named it.
-    pub ledger: u64,
-    /// With it a later session goes on after the end.
-    pub cursor: Cursor,
-    /// Ledgers that were passed.
-    pub ledgers: u64,
-    /// Events that the client got of them.
-    pub events: u64,
-}
-
-/// Ledgers of a network that are not kept any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
-    /// The network.
-    pub network: Arc<str>,
-    /// The first; of that one the client may have had a part.
-    pub from_ledger: u64,
-    /// The last.
-    pub to_ledger: u64,
-}
-
-/// Where a network's chain left the one that a client was on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parted {
-    /// The network.
-    pub network: Arc<str>,
-    /// The last ledger of both.
-    pub last_common_ledger: u64,
-}
-
 /// The point at which a change took effect.
 #[derive(Debug, Clone, Default)]
 pub struct Applied {
@@ -470,102 +352,6 @@ pub trait Dialect: 'static {
     /// Which of the mount's sources it shows, the same as long as it lives; `None`: all.
     fn sources(&self) -> Option<&Arc<[SourceNumber]>> {
         None
-    }
-}
-
-/// What a handshake asked for, below the mount.
-#[derive(Debug, Clone, Copy)]
-pub struct Opening<'a> {
-    /// The path after the mount's own, `""` or beginning with `/`.
-    pub below: &'a str,
-    /// The query string without the question mark.
-    pub query: &'a str,
-    /// The `Authorization` header, where it is text.
-    pub authorization: Option<&'a str>,
-    /// Who asks: an address as limits count it.
-    pub peer: IpAddr,
-}
-
-impl<'a> Opening<'a> {
-    /// A handshake of nobody in particular, from this machine.
-    pub fn at(below: &'a str, query: &'a str) -> Opening<'a> {
-        Opening { below, query, authorization: None, peer: IpAddr::V4(Ipv4Addr::LOCALHOST) }
-    }
-}
-
-/// What a client finds at the path of a WebSocket.
-pub enum Entry {
-    /// A new session's state.
-    Session(Box<dyn Dialect>),
-    /// It may not come in: the answer instead of an upgrade.
-    Refused(HttpReply),
-    /// That has to be looked up first.
-    Asking(EntryFuture),
-}
-
-/// Whether a client may come in, on its way. It runs on a thread that serves sessions: work that takes long goes
-/// elsewhere.
-pub type EntryFuture = Pin<Box<dyn Future<Output = Result<Box<dyn Dialect>, HttpReply>>>>;
-
-impl Entry {
-    /// The session, where everybody may come in.
-    pub fn session(self) -> Option<Box<dyn Dialect>> {
-        match self {
-            Entry::Session(session) => Some(session),
-            Entry::Refused(_) | Entry::Asking(_) => None,
-        }
-    }
-}
-
-impl<D: Dialect> From<D> for Entry {
-    fn from(session: D) -> Entry {
-        Entry::Session(Box::new(session))
-    }
-}
-
-/// What a mount is told of the configuration around its own settings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct MountContext {
-    /// Values that one client may filter by (`limits.values_per_session`).
-    pub values_per_session: usize,
-    /// How many sources the mount has.
-    pub sources: usize,
-    /// Changes of subscription that may wait for an earlier one (`limits.waiting_changes`).
-    pub waiting_changes: usize,
-    /// Where clients find the mount: the listener's `public_url` and the mount's path, without a slash at its end.
-    pub url: String,
-    /// The mount's sources, in the order of the settings.
-    pub mounted: Vec<MountedSource>,
-    /// Whether clients may say how fast and until where they are fed (the mount's `replay`).
-    pub replay: bool,
-    /// Names and addresses of the contracts that its sources watch.
-    pub contracts: Vec<(String, String)>,
-    /// Where the dialect's own settings stand, for errors: `listeners[0].mounts[0].config`.
-    pub section: String,
-}
-
-/// A source of a mount, as far as dialects know of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MountedSource {
-    /// What its batches carry.
-    pub number: SourceNumber,
-    /// Its name in the settings.
-    pub name: String,
-    /// What it reads.
-    pub family: Family,
-    /// What its settings say of assets, the network's own first.
-    pub coins: Vec<Coin>,
-}
-
-impl MountedSource {
-    /// Those of these names that the configuration has.
-    pub fn of(config: &Config, names: &[String]) -> Vec<MountedSource> {
-        let mounted = |name: &String| {
-            let ledger = &config.sources.get(name)?.ledger;
-            let (number, coins) = (config.sources.number(name)?, ledger.coins());
-            Some(MountedSource { number, name: name.clone(), family: ledger.family(), coins })
-        };
-        names.iter().filter_map(mounted).collect()
     }
 }
 

@@ -1,42 +1,40 @@
-//! Puts the parts together, and takes them apart again in the right order.
+//! Puts the parts together.
 
-use super::access::Access;
-use super::admin::{self, Admin, RecentLedger, SourceHealth};
+mod health;
+mod mounts;
+mod stop;
+
+pub use mounts::check_files;
+
+use super::admin::Admin;
 use super::admission::Admission;
 use super::listener::Listener;
 use super::metrics::Metrics;
 use super::name_thread;
 use super::tls::{Certificate, FileError};
-use crate::broker::{
-    self, Backlog, Bound, Broker, Drain, Followed, History, MountEntry, Renderings, Revoke, Router, TakeCensus,
-};
+use crate::broker::{self, Backlog, Bound, Broker, Followed, History, MountEntry, Renderings, Revoke, Router};
 use crate::config::Config;
 use crate::consumer;
-use crate::dialect::{self, DialectConfig, Mount, MountContext, MountedSource};
+use crate::dialect::{self, DialectConfig, Mount, MountContext};
 use crate::event::SourceNumber;
-use crate::journal::{self, Journal, JournalHealth, SourceKey};
+use crate::journal::{self, Journal, SourceKey};
 use crate::session::{SessionLimits, Shared};
-use crate::source::{self, CallLimits, RECENT, SourceHandle, SourceStatus, UpstreamActor};
-use actix::{Actor, Addr, Arbiter, ArbiterHandle, Recipient};
+use crate::source::{self, CallLimits, SourceHandle, SourceStatus, UpstreamActor};
+use actix::{Actor, Addr, Arbiter, ArbiterHandle};
 use actix_server::{Server as HttpServer, ServerHandle};
 use actix_web::App;
-use std::collections::{HashMap, HashSet};
+use health::Health;
+use mounts::{Mounts, certificates, mounts};
+use std::collections::HashSet;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::AtomicU16;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::watch;
 
 /// Connections that the kernel completes before we accept them: a crowd that comes back at once.
 const BACKLOG: i32 = 4096;
-/// A source that has delivered no ledger for this long is not ready. Every ledger that we know
-/// closes one in seconds.
-const STALE_AFTER: Duration = Duration::from_secs(60);
-/// What the journal gets to close, however long the drain took.
-const SHORTEST_CLOSE: Duration = Duration::from_secs(1);
-/// How often the end of the connections is looked at while draining.
-const DRAIN_STEP: Duration = Duration::from_millis(20);
 /// What HTTP requests other than WebSockets still get after the drain, in whole seconds.
 const HTTP_SHUTDOWN_SECONDS: u64 = 1;
 
@@ -310,67 +308,6 @@ impl Server {
     fn routers(&self) -> Vec<Addr<Router>> {
         self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
-
-    /// Drains and ends: nobody new, no further ledger, all that was posted to everybody, close frames to the sessions
-    /// one after the other, and bounded time from now on for the connections to end by themselves.
-    pub async fn stop(self) {
-        let started = Instant::now();
-        self.admission.drain();
-        if let Some(clients) = &self.clients {
-            clients.pause().await;
-        }
-        // The sources before the sessions: the next life goes on after the last checkpoint, and who was closed before a
-        // ledger that counts as posted would never get it. A disk that hangs holds up nobody's close frame.
-        let stops = async {
-            for source in &self.sources {
-                source.stop().await;
-            }
-        };
-        if tokio::time::timeout(self.deadline, stops).await.is_err() {
-            log::warn!("the sources did not stop in time; a last checkpoint may be missing");
-        }
-        let is_routed = |source: &SourceHandle| {
-            let newest = self.shared.history.routed_at(source.status.number, 1);
-            newest.iter().all(|(_, routed)| routed.is_some())
-        };
-        while self.clients.is_some() && !self.sources.iter().all(is_routed) && started.elapsed() < self.deadline {
-            tokio::time::sleep(DRAIN_STEP).await;
-        }
-        let sessions = self.sessions();
-        for router in self.routers() {
-            router.do_send(Drain { spread: self.spread });
-        }
-        while self.sessions() > 0 && started.elapsed() < self.deadline {
-            tokio::time::sleep(DRAIN_STEP).await;
-        }
-        let left = self.sessions();
-        log::info!(sessions, left, took_ms = started.elapsed().as_millis() as u64; "drained");
-        self.finish_consumers(started).await;
-        if let Some(clients) = &self.clients {
-            clients.stop(true).await;
-        }
-        self.operators.stop(false).await;
-        for upstream in &self.upstreams {
-            upstream.stop();
-        }
-        self.broker.stop();
-        self.followers.stop();
-        if let Some(journal) = self.journal {
-            // All that counts is on disk since the sources stopped. A thread of its own, since the runtime would wait for
-            // its threads at the end: a disk that hangs shall not keep the process.
-            let (done, closed) = tokio::sync::oneshot::channel();
-            let thread = std::thread::Builder::new().name("journal-close".to_owned());
-            let closing = thread.spawn(move || {
-                journal.close();
-                // Nobody waits any more where it took too long.
-                let _ = done.send(());
-            });
-            let left = self.deadline.saturating_sub(started.elapsed()).max(SHORTEST_CLOSE);
-            if closing.is_err() || tokio::time::timeout(left, closed).await.is_err() {
-                log::warn!("the journal did not close in time; what it has on disk is whole");
-            }
-        }
-    }
 }
 
 /// What is kept over a restart, if anything.
@@ -382,20 +319,6 @@ fn journal(config: &Config) -> Result<Option<Arc<Journal>>, journal::OpenError> 
     };
     let sources = config.sources.0.iter().map(key).collect();
     Journal::open(directory, config.journal.clone(), sources).map(|journal| Some(Arc::new(journal)))
-}
-
-impl Server {
-    /// What was posted shall be written, as far as there is time; the next life goes on after what is.
-    async fn finish_consumers(&self, started: Instant) {
-        // All at once: one that hangs takes nobody's time but its own.
-        self.consumers.iter().for_each(consumer::Running::ask);
-        for consumer in &self.consumers {
-            let left = self.deadline.saturating_sub(started.elapsed());
-            if tokio::time::timeout(left, consumer.finish()).await.is_err() {
-                log::warn!("a consumer has not written all that was posted; it goes on after the next start");
-            }
-        }
-    }
 }
 
 /// By source: what answers clients' own calls, where a mount's dialect has such calls. And the threads of all.
@@ -455,72 +378,6 @@ fn address_of(socket: &TcpListener) -> Result<SocketAddr, ListenError> {
     socket.local_addr().map_err(|error| ListenError { address: unknown, key: String::new(), error })
 }
 
-/// The mounts of one listener, longest path first.
-type Mounts = Arc<[Arc<MountEntry>]>;
-
-/// The mounts of each listener.
-fn mounts(
-    config: &Config,
-    bound: &[SocketAddr],
-    build: &BuildMount,
-    renderings: &mut Renderings,
-) -> Result<Vec<Mounts>, FileError> {
-    let mut number = 0;
-    let mut of_listener = |(at, listener): (usize, &crate::config::Listener)| {
-        let mut mounts: Vec<Arc<MountEntry>> = Vec::new();
-        for (mount_at, mount) in listener.mounts.iter().enumerate() {
-            let values_per_session = config.limits.values_per_session as usize;
-            let key = format!("listeners[{at}].mounts[{mount_at}]");
-            let sources = mount.sources.iter().filter_map(|name| config.sources.get(name));
-            let context = MountContext {
-                values_per_session,
-                sources: mount.sources.len(),
-                waiting_changes: config.limits.waiting_changes as usize,
-                url: format!("{}{}", listener.public_url(bound[at]), mount.path.trim_end_matches('/')),
-                mounted: MountedSource::of(config, &mount.sources),
-                replay: mount.replay,
-                contracts: sources
-                    .flat_map(|source| source.ledger.contracts())
-                    .map(|(name, address)| (name.to_owned(), address.to_owned()))
-                    .collect(),
-                section: format!("{key}.config"),
-            };
-            let dialect = build(&mount.dialect, context, renderings);
-            dialect.read_files()?;
-            mounts.push(Arc::new(MountEntry {
-                number,
-                path: mount.path.clone(),
-                dialect,
-                sources: mount.sources.iter().filter_map(|name| config.sources.number(name)).collect(),
-                access: Access::load(mount, &key)?,
-                resume: mount.resume || mount.replay,
-                replay: mount.replay,
-                begin: mount.begin.clone(),
-            }));
-            number += 1;
-        }
-        mounts.sort_by_key(|mount| std::cmp::Reverse(mount.path.len()));
-        Ok(mounts.into())
-    };
-    config.listeners.iter().enumerate().map(&mut of_listener).collect()
-}
-
-/// The certificate of each listener that speaks TLS.
-fn certificates(config: &Config) -> Result<Vec<Option<Arc<Certificate>>>, FileError> {
-    let of_listener = |(at, listener): (usize, &crate::config::Listener)| {
-        listener.tls.as_ref().map(|tls| Certificate::load(tls, format!("listeners[{at}].tls"))).transpose()
-    };
-    config.listeners.iter().enumerate().map(of_listener).collect()
-}
-
-/// Whether the files that the settings name are there and of use.
-pub fn check_files(config: &Config) -> Result<(), FileError> {
-    let bound: Vec<SocketAddr> = config.listeners.iter().map(|listener| listener.bind.0).collect();
-    mounts(config, &bound, &dialect::build, &mut Renderings::default())?;
-    consumer::check_files(config)?;
-    certificates(config).map(drop)
-}
-
 /// The admin listener, on a thread of its own: it answers while the workers are busy.
 fn operators(socket: TcpListener, admin: Admin) -> Result<ServerHandle, ListenError> {
     let address = address_of(&socket)?;
@@ -538,59 +395,4 @@ fn operators(socket: TcpListener, admin: Admin) -> Result<ServerHandle, ListenEr
     let handle = server.handle();
     actix::spawn(server);
     Ok(handle)
-}
-
-/// What the admin listener asks.
-struct Health {
-    /// With the addresses that they ask.
-    sources: Vec<(Arc<SourceStatus>, Vec<String>)>,
-    admission: Arc<Admission>,
-    shared: Arc<Shared>,
-    journal: Option<Arc<Journal>>,
-}
-
-impl admin::Health for Health {
-    fn sources(&self) -> Vec<SourceHealth> {
-        let health = |(status, endpoints): &(Arc<SourceStatus>, Vec<String>)| {
-            let known = status.snapshot();
-            SourceHealth {
-                name: status.name.clone(),
-                endpoints: endpoints.clone(),
-                last_ledger_age: known.last_posted.map(|posted| posted.elapsed()),
-                stale_after: Some(STALE_AFTER),
-                known,
-            }
-        };
-        self.sources.iter().map(health).collect()
-    }
-
-    fn journal(&self) -> Option<JournalHealth> {
-        self.journal.as_ref().map(|journal| journal.health())
-    }
-
-    fn draining(&self) -> bool {
-        self.admission.is_draining()
-    }
-
-    fn connections(&self) -> usize {
-        self.admission.open()
-    }
-
-    fn recent(&self) -> Vec<(String, Vec<RecentLedger>)> {
-        let of_source = |(status, _): &(Arc<SourceStatus>, Vec<String>)| {
-            let routed: HashMap<u64, Option<u64>> =
-                // Newest last: after a reset of the network a number may come twice.
-                self.shared.history.routed_at(status.number, RECENT).into_iter().rev().collect();
-            let recent = status.recent().into_iter();
-            let with_routed = recent
-                .map(|posted| RecentLedger { posted, routed_nanos: routed.get(&posted.ledger).copied().flatten() });
-            (status.name.clone(), with_routed.collect())
-        };
-        self.sources.iter().map(of_source).collect()
-    }
-
-    fn workers(&self) -> Vec<(u16, Recipient<TakeCensus>)> {
-        let routers = self.shared.routers.lock().unwrap_or_else(PoisonError::into_inner);
-        routers.iter().map(|(number, router)| (*number, router.clone().recipient())).collect()
-    }
 }
