@@ -111,6 +111,8 @@ fn twenty_kills_cost_nobody_an_event() {
     let truthful = Server::start(&settings(ledger.address, ""));
     truthful.wait_ready();
     let truth: Vec<Reader> = wishes.iter().map(|filters| Reader::start(truthful.clients, filters)).collect();
+    // The other server begins with the newest ledger, which the truth shall have.
+    wait_until("the truth has begun", || truth[0].len() > 0);
 
     let state = tempfile::tempdir().unwrap();
     let file = state.path().join("settings.yaml");
@@ -133,7 +135,10 @@ fn twenty_kills_cost_nobody_an_event() {
         let last = told.last().expect("it was served").clone();
         wait_at_most(Duration::from_secs(20), "the truth is as far", || truth.texts().contains(&last));
         let truth = truth.texts();
-        let first = truth.iter().position(|text| *text == told[0]).expect("it is in the truth");
+        let first = truth
+            .iter()
+            .position(|text| *text == told[0])
+            .unwrap_or_else(|| panic!("{filters}: not in the truth: {}", told[0]));
         let lost = truth[first..].iter().zip(&told).position(|(one, other)| one != other);
         if let Some(at) = lost {
             let around = at.saturating_sub(1)..(at + 2).min(told.len());

@@ -22,8 +22,11 @@ const TURN_TIME: Duration = Duration::from_millis(1);
 
 /// The time of a turn in which somebody reads from the backlog, and the bytes that are rendered for such a session at
 /// once: a replay may go on for minutes, and a ledger that closes meanwhile must hardly wait for it.
-const REPLAY_TIME: Duration = Duration::from_micros(200);
+const REPLAY_TIME: Duration = Duration::from_micros(400);
 const REPLAY_BYTES: usize = 64 << 10;
+/// How long nobody is fed after such a turn, where somebody is live: on two cores, the p99 of live clients beside 20 that
+/// read the past was 3.9 times what it is alone without this, and is 1.4 times with it (`cargo bench --bench replay`).
+pub(super) const REST: Duration = Duration::from_millis(1);
 
 /// What was read and matched in this turn, so that history is asked once for each ledger, and
 /// sessions at the same ledger with equal clauses are matched once: a crowd that reconnects is one
@@ -74,8 +77,8 @@ impl Router {
         self.worker.sessions.borrow().hungry_count() > 0
     }
 
-    /// One turn: every lagging session that can take more gets its share.
-    pub(super) fn feed_turn(&mut self) {
+    /// One turn: every lagging session that can take more gets its share. Whether somebody read from the backlog.
+    pub(super) fn feed_turn(&mut self) -> bool {
         let worker = self.worker.clone();
         let mut sessions = worker.sessions.borrow_mut();
         let mut left = TURN_EVENTS;
@@ -95,12 +98,14 @@ impl Router {
         for slot in waiting {
             sessions.make_hungry(slot);
         }
+        let replays = self.memo.replays;
         self.memo.clear();
         if sessions.hungry_count() == 0 {
             self.replay.all_served();
         }
         drop(sessions);
         self.start_waiting();
+        replays
     }
 
     fn feed(&mut self, sessions: &mut Sessions, slot: u32, worker: &Worker, left: &mut usize, started: Instant) -> Fed {

@@ -99,6 +99,10 @@ pub struct Router {
     aside: Aside,
     /// A further slice is on its way.
     scheduled: bool,
+    /// Those who read the past wait a moment.
+    resting: bool,
+    /// A second ago somebody was live here.
+    has_live: bool,
     /// For so many seconds the outboxes have been crowded.
     crowded: u32,
     /// A second ago senders of long messages had to wait.
@@ -120,6 +124,8 @@ impl Router {
             replay,
             aside: Aside::default(),
             scheduled: false,
+            resting: false,
+            has_live: false,
             crowded: 0,
             senders_wait: false,
         }
@@ -127,21 +133,45 @@ impl Router {
 
     /// One slice of whatever is to be done, and the next one on its way if anything is left.
     fn work(&mut self, ctx: &mut Context<Self>) {
+        let mut replays = false;
         unconstrained(|| {
             let mut budget = SLICE;
             while budget > 0 && self.step(&mut budget) {}
-            self.feed_turn();
+            if !self.resting {
+                replays = self.feed_turn();
+            }
         });
         // A change may have carried us past the target already.
         if self.unanswered && self.head >= self.target {
             self.unanswered = false;
             self.worker.shared.broker.do_send(Advanced { number: self.worker.number });
         }
-        let left = self.job.is_some() || !self.changes.is_empty() || self.head < self.target || self.has_hungry();
-        if left {
+        if self.job.is_some() || !self.changes.is_empty() || self.head < self.target {
             self.schedule(ctx);
+        } else if replays && self.has_live {
+            self.rest(ctx);
+        } else if self.has_hungry() {
+            self.schedule_feeding(ctx);
         }
         self.arm(ctx);
+    }
+
+    /// A slice soon, if anything of it may be for those who lag.
+    fn schedule_feeding(&mut self, ctx: &mut Context<Self>) {
+        if !self.resting {
+            self.schedule(ctx);
+        }
+    }
+
+    /// Feeds nobody for a moment. A thread that is never idle is at the end of every queue for a processor, and so is
+    /// the next ledger then.
+    fn rest(&mut self, ctx: &mut Context<Self>) {
+        if !std::mem::replace(&mut self.resting, true) {
+            ctx.spawn(actix::fut::wrap_future(tokio::time::sleep(feed::REST)).map(|(), router: &mut Self, ctx| {
+                router.resting = false;
+                router.schedule(ctx);
+            }));
+        }
     }
 
     /// A slice at the thread's next turn. Through the run queue and not the mailbox: an actor
@@ -400,14 +430,14 @@ impl Handler<Resume> for Router {
         }
         sessions.make_hungry(session.slot);
         drop(sessions);
-        self.schedule(ctx);
+        self.schedule_feeding(ctx);
     }
 }
 
 impl Handler<Feed> for Router {
     type Result = ();
     fn handle(&mut self, _: Feed, ctx: &mut Self::Context) {
-        self.schedule(ctx);
+        self.schedule_feeding(ctx);
     }
 }
 

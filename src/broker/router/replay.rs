@@ -264,7 +264,7 @@ impl Handler<ReplayRead> for Router {
             }
         }
         self.start_waiting();
-        self.schedule(ctx);
+        self.schedule_feeding(ctx);
     }
 }
 

@@ -45,6 +45,7 @@ impl Router {
                     Need::GiveUp => found.link.give_up(),
                 }
             }
+            self.has_live = sessions.iter().any(|(_, slot)| slot.subscription.is_some() && slot.lag.is_none());
             self.relieve(&mut sessions, &worker);
             self.refuse_messages(&mut sessions, &worker);
             self.replay.let_go(worker.clock.get());
