@@ -49,6 +49,9 @@ fn settings(node: SocketAddr, source: &str, rippled: &str, more: &str) -> String
     )
 }
 
+/// A server that says that it is blocked is left alone for 38 s at most, if it says so when it is asked.
+const LONGEST_SILENCE: Duration = Duration::from_secs(60);
+
 /// A client of the WebSocket API.
 struct Client {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
@@ -68,7 +71,7 @@ impl Client {
 
     async fn receive(&mut self) -> Value {
         loop {
-            let message = timeout(PATIENCE, self.socket.next()).await.expect("something comes");
+            let message = timeout(LONGEST_SILENCE, self.socket.next()).await.expect("something comes");
             match message.expect("it is open").expect("it is good") {
                 Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
                 Message::Close(close) => panic!("closed: {close:?}"),
