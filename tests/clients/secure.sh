@@ -59,7 +59,8 @@ running+=("$server")
 port=$(wait_for log '(?<="clients":"\[127.0.0.1:)\d+')
 
 export CERTIFICATE=$work/cert.pem TOKEN SECURE_HOST=localhost:$port
-curl --silent --show-error --fail --cacert cert.pem "https://localhost:$port/" | grep -q '<title>'
+page=$(curl --silent --show-error --fail --cacert cert.pem "https://localhost:$port/")
+[[ $page == *'<title>'* ]]
 python3 "$here/secure_client.py"
 node "$here/secure_client.js"
 
