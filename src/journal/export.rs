@@ -6,8 +6,8 @@
 use super::form::{FormError, Packer, Unpacker};
 use super::hole::Hole;
 use super::open::FILE;
-use super::store::{KeptRow, Store, StoreError, Stream, kind_named};
-use crate::event::{Continuity, ContinuityKind, LedgerBatch};
+use super::store::{KeptRow, Store, StoreError, Stream};
+use crate::event::LedgerBatch;
 use crate::source::short_digest;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -247,27 +247,7 @@ impl Export {
 
     /// What stands for a ledger whose row cannot be read.
     fn lost(&self, row: &KeptRow, error: &FormError) -> LedgerBatch {
-        let ledger = row.ledger;
-        let own = row.broken.as_ref().and_then(|(name, from, to)| Some((kind_named(name)?, *from, *to)));
-        let (kind, from_ledger, to_ledger) = own.unwrap_or((ContinuityKind::Gap, ledger, ledger));
-        let hole = Hole {
-            stream: self.stream.id,
-            source: 0,
-            network: self.stream.network.as_str().into(),
-            epoch: row.epoch,
-            from: row.sequence,
-            through: row.sequence,
-            ledger,
-            closed_at: row.posted_at / 1000,
-            events: row.first_event + row.events,
-            continuity: Continuity {
-                kind,
-                from_ledger,
-                to_ledger,
-                reason: format!("ledger {ledger} was not kept: {error}"),
-            },
-        };
-        hole.batch()
+        Hole::of_row(row, 0, self.stream.network.as_str().into(), &error.to_string()).batch()
     }
 
     fn ask<T>(&self, question: impl FnOnce(&Store, i64, &Export) -> Result<T, StoreError>) -> Result<T, ExportError> {

@@ -1,5 +1,6 @@
 //! Ledgers that could not be kept, and how readers are told.
 
+use super::store::{KeptRow, kind_named};
 use crate::broker::{History, Kept, StreamEntry};
 use crate::event::{Continuity, ContinuityKind, LedgerBatch, LedgerRef, SourceNumber};
 use std::sync::Arc;
@@ -31,6 +32,27 @@ pub struct Hole {
 }
 
 impl Hole {
+    /// A ledger whose row is there and cannot be read.
+    pub fn of_row(row: &KeptRow, source: SourceNumber, network: Arc<str>, why: &str) -> Hole {
+        let ledger = row.ledger;
+        // A break of its own would be lost with it.
+        let own = row.broken.as_ref().and_then(|(name, from, to)| Some((kind_named(name)?, *from, *to)));
+        let (kind, from_ledger, to_ledger) = own.unwrap_or((ContinuityKind::Gap, ledger, ledger));
+        let reason = format!("ledger {ledger} was not kept: {why}");
+        Hole {
+            stream: 0,
+            source,
+            network,
+            epoch: row.epoch,
+            from: row.sequence,
+            through: row.sequence,
+            ledger,
+            closed_at: row.posted_at / 1000,
+            events: row.first_event + row.events,
+            continuity: Continuity { kind, from_ledger, to_ledger, reason },
+        }
+    }
+
     /// A ledger that was given up.
     pub fn of(entry: &StreamEntry, reason: &str) -> Hole {
         let batch = &entry.batch;

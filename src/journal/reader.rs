@@ -6,7 +6,7 @@ use super::hole::Hole;
 use super::open::posted;
 use super::store::{KeptRow, Store, StoreError, Stream};
 use crate::broker::{BacklogRead, Find, Found, History, Kept, StreamEntry};
-use crate::event::{Chain, Continuity, ContinuityKind, SourceNumber};
+use crate::event::{Chain, SourceNumber};
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -266,30 +266,7 @@ impl Reader {
         let ledger = row.ledger;
         log::error!(file:% = self.shared.path.display(), source, ledger; "a ledger in the journal is lost: {why}");
         let network = self.shared.positions().current(source).map_or_else(Default::default, |it| it.network.clone());
-        let kinds = [ContinuityKind::Gap, ContinuityKind::Reset, ContinuityKind::Reorg];
-        let own = row
-            .broken
-            .as_ref()
-            .and_then(|(name, from, to)| Some((kinds.into_iter().find(|kind| kind.name() == name)?, *from, *to)));
-        let (kind, from_ledger, to_ledger) = own.unwrap_or((ContinuityKind::Gap, ledger, ledger));
-        let hole = Hole {
-            stream: 0,
-            source,
-            network: network.into(),
-            epoch: row.epoch,
-            from: row.sequence,
-            through: row.sequence,
-            ledger,
-            closed_at: row.posted_at / 1000,
-            events: row.first_event + row.events,
-            continuity: Continuity {
-                kind,
-                from_ledger,
-                to_ledger,
-                reason: format!("ledger {ledger} was not kept: {why}"),
-            },
-        };
-        hole.entry(&self.history)
+        Hole::of_row(row, source, network.into(), why).entry(&self.history)
     }
 
     fn remember(&mut self, entry: &Arc<StreamEntry>) {
